@@ -1,0 +1,2 @@
+//! spina-cli
+fn main() {}

@@ -1,0 +1,26 @@
+//! The pure core of Spina: words of the domain as types, and the decisions taken with them.
+//!
+//! Nothing here does I/O. There is no Tokio, Kafka, SQL, clock, randomness or logging in this crate; time and
+//! ids enter as arguments. What the services do is a thin shell around these types.
+//!
+//! Suggested reading order: [`stream`], [`version`], [`position`], [`event`], [`decider`], [`ledger`], [`state`],
+//! [`change`].
+
+pub mod stream;
+pub mod version;
+pub mod position;
+pub mod timestamp;
+pub mod event;
+pub mod decider;
+pub mod ledger;
+pub mod state;
+pub mod change;
+
+pub use change::{Cell, Change, Op};
+pub use decider::Decider;
+pub use event::{EventHeaders, Recorded};
+pub use position::{Position, Token};
+pub use state::State;
+pub use stream::{ContextName, StreamId, StreamKey};
+pub use timestamp::Timestamp;
+pub use version::{Conflict, ExpectedVersion, Version};

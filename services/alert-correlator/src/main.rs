@@ -1,0 +1,2 @@
+//! alert-correlator
+fn main() {}

@@ -1,0 +1,2 @@
+//! saga-orchestrator
+fn main() {}

@@ -6,15 +6,15 @@
 //! Suggested reading order: [`stream`], [`version`], [`position`], [`event`], [`decider`], [`ledger`], [`state`],
 //! [`change`].
 
-pub mod stream;
-pub mod version;
-pub mod position;
-pub mod timestamp;
-pub mod event;
-pub mod decider;
-pub mod ledger;
-pub mod state;
 pub mod change;
+pub mod decider;
+pub mod event;
+pub mod ledger;
+pub mod position;
+pub mod state;
+pub mod stream;
+pub mod timestamp;
+pub mod version;
 
 pub use change::{Cell, Change, Op};
 pub use decider::Decider;

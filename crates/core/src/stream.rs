@@ -16,10 +16,24 @@ pub const CONTEXT_NAME_BYTES_MAX: usize = 64;
 pub enum NameError {
     /// The name is empty or longer than its limit.
     #[error("{what} `{name}` must be 1 to {max} bytes long")]
-    Length { what: &'static str, name: String, max: usize },
+    Length {
+        /// What kind of name it is.
+        what: &'static str,
+        /// The name, cut at the limit.
+        name: String,
+        /// The limit in bytes.
+        max: usize,
+    },
     /// The name has a character or a shape that is not allowed.
     #[error("{what} `{name}` is not valid: {rule}")]
-    Shape { what: &'static str, name: String, rule: &'static str },
+    Shape {
+        /// What kind of name it is.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
 }
 
 fn check_length(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {

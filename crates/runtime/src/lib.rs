@@ -1,1 +1,30 @@
-//! spina-runtime
+//! spina-runtime: the shell that every Spina process shares.
+//!
+//! A service is a pure function over a log; this crate is what surrounds it. It reads the configuration whole before
+//! anything starts, sets up logs, traces and metrics, serves HTTP with one error format, tells the world whether the
+//! process is ready and why not, and brings it down in order.
+//!
+//! ```text
+//! config -> logging -> build (the service's own wiring) -> serve -> drain
+//! ```
+//!
+//! [`run`] ties the five together, so that a service's `main` is one call.
+
+pub mod config;
+pub mod health;
+pub mod http;
+pub mod metrics;
+pub mod openapi;
+pub mod retry;
+mod service;
+pub mod shutdown;
+pub mod tasks;
+pub mod telemetry;
+
+pub use config::{CommonConfig, ServiceConfig};
+pub use health::{Condition, Readiness};
+pub use http::{Api, ApiError, ApiJson, ApiPath, ApiQuery, ApiResult};
+pub use metrics::Metrics;
+pub use service::{Context, run};
+pub use shutdown::Shutdown;
+pub use tasks::Tasks;

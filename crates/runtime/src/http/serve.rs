@@ -1,0 +1,69 @@
+//! Taking connections, with limits against clients that hold them without using them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for the whole header of a request; an idle connection is closed after it, too.
+const HEADER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Largest header of a request in bytes.
+const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// Pause after a failed accept, which mostly means that the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves HTTP/1.1 until `draining` is cancelled; then takes no more connections, lets running requests end for at
+/// most `grace`, and returns whether all of them did.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections_max: usize,
+    draining: CancellationToken,
+    grace: Duration,
+) -> bool {
+    let connections = GracefulShutdown::new();
+    let permits = Arc::new(Semaphore::new(connections_max));
+    while let Some((stream, permit)) = draining.run_until_cancelled(accept(&listener, &permits)).await {
+        let connection = talk(stream, router.clone(), connections.watcher(), permit);
+        #[expect(clippy::disallowed_methods, reason = "a connection that fails is its client's affair alone")]
+        tokio::spawn(connection);
+    }
+    drop(listener);
+    tokio::time::timeout(grace, connections.shutdown()).await.is_ok()
+}
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _peer)) => return (stream, permit),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn talk(stream: TcpStream, router: Router, watcher: Watcher, permit: OwnedSemaphorePermit) {
+    // Answers are small and awaited: never hold them back to fill a packet.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_LIMIT)
+        .max_header_size(HEADER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "connection ended early");
+    }
+    drop(permit);
+}

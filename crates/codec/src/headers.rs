@@ -7,7 +7,15 @@
 //! | name length u32 | value length u32, MAX = null | name | value | name length ...
 //! ```
 
+mod command;
+mod event;
+mod names;
+
 use std::fmt;
+
+pub use command::{CommandHeaders, read_command_headers};
+pub use event::{read_event_headers, write_event_headers};
+pub use names::*;
 
 /// What stands for the length of a null value.
 const NULL: u32 = u32::MAX;

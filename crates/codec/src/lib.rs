@@ -1,5 +1,15 @@
 //! Bytes on the wire and what they mean: Avro values, record headers, the schema registry.
+//!
+//! ```text
+//! record value -> frame::split -> schema id -> catalog::SchemaCache -> shape::Shape -> JSON fields
+//! record headers, key -> headers::read_event_headers -> EventHeaders          } recorded::decode -> Recorded
+//! ```
+//!
+//! Suggested reading order: [`frame`], [`partitioner`], [`headers`], [`shape`], [`registry`], [`catalog`],
+//! [`recorded`], [`schema_files`].
 
+pub mod frame;
 pub mod headers;
+pub mod partitioner;
 
 pub use headers::Headers;

@@ -58,9 +58,22 @@ pub struct AggregateDef {
 impl ContextDef {
     /// Reads one definition; tells everything that is wrong with it.
     pub fn parse(source: &Source) -> Result<Self, Problems> {
-        let (mut reading, root) = Reading::begin(source)?;
-        let context = read_context(&mut reading, &root, source.file());
-        reading.end(context)
+        match Self::read(source) {
+            (Some(context), problems) if problems.is_empty() => Ok(context),
+            (_, problems) => Err(Problems(problems)),
+        }
+    }
+
+    /// Reads one definition as far as possible, and what is wrong with it. A context that came with problems is good
+    /// for finding more of them and for nothing else.
+    pub fn read(source: &Source) -> (Option<Self>, Vec<Problem>) {
+        match Reading::begin(source) {
+            Ok((mut reading, root)) => {
+                let context = read_context(&mut reading, &root, source.file());
+                (context, reading.end())
+            }
+            Err(problem) => (None, vec![problem]),
+        }
     }
 
     /// The Avro namespace of the context's records: its name, with underscores for hyphens.
@@ -81,31 +94,42 @@ impl ContextDef {
 
 /// Reads the contexts of a topology folder, one in each sub-folder, by name. Tells everything that is wrong.
 pub fn load_all(topology_dir: &Path) -> Result<Vec<ContextDef>, Problems> {
-    let mut contexts = Vec::new();
-    let mut problems = Vec::new();
-    for folder in folders(topology_dir)? {
-        match load(&folder) {
-            Ok(context) => contexts.push(context),
-            Err(found) => problems.extend(found.0),
-        }
-    }
-    if contexts.is_empty() && problems.is_empty() {
-        let message = format!("has no context; a context is a folder with a {CONTEXT_FILE}");
-        problems.push(whole(topology_dir, message));
-    }
+    let (contexts, problems) = read_all(topology_dir);
     if problems.is_empty() { Ok(contexts) } else { Err(Problems(problems)) }
 }
 
-/// Reads the context of one folder, which bears the context's name.
-pub fn load(folder: &Path) -> Result<ContextDef, Problems> {
-    let source = Source::read(&folder.join(CONTEXT_FILE))?;
-    let context = ContextDef::parse(&source)?;
-    let folder_name = folder.file_name().unwrap_or_default().to_string_lossy();
-    if context.name.as_str() != folder_name {
-        let message = format!("context `{}` is in a folder named {}", context.name, quote(&folder_name));
-        return Err(source.problem(Place::FILE, message).into());
+/// Like [`load_all`], but also what could be read despite the problems; see [`ContextDef::read`].
+pub fn read_all(topology_dir: &Path) -> (Vec<ContextDef>, Vec<Problem>) {
+    let folders = match folders(topology_dir) {
+        Ok(folders) => folders,
+        Err(problem) => return (Vec::new(), vec![problem]),
+    };
+    let mut contexts = Vec::new();
+    let mut problems = Vec::new();
+    if folders.is_empty() {
+        problems.push(whole(topology_dir, format!("has no context; a context is a folder with a {CONTEXT_FILE}")));
     }
-    Ok(context)
+    for folder in folders {
+        let (context, found) = read_folder(&folder);
+        contexts.extend(context);
+        problems.extend(found);
+    }
+    (contexts, problems)
+}
+
+/// Reads the context of one folder, which bears the context's name.
+fn read_folder(folder: &Path) -> (Option<ContextDef>, Vec<Problem>) {
+    let source = match Source::read(&folder.join(CONTEXT_FILE)) {
+        Ok(source) => source,
+        Err(problem) => return (None, vec![problem]),
+    };
+    let (context, mut problems) = ContextDef::read(&source);
+    let folder_name = folder.file_name().unwrap_or_default().to_string_lossy();
+    if let Some(context) = context.as_ref().filter(|context| context.name.as_str() != folder_name) {
+        let message = format!("context `{}` is in a folder named {}", context.name, quote(&folder_name));
+        problems.push(source.problem(Place::FILE, message));
+    }
+    (context, problems)
 }
 
 fn folders(topology_dir: &Path) -> Result<Vec<PathBuf>, Problem> {
@@ -346,6 +370,15 @@ topics: { replication: 3, retention_ms: 86400000 }
     #[test]
     fn a_folder_bears_its_contexts_name() {
         let complaints = load_all(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap_err().to_string();
-        assert!(complaints.contains("context.yaml: cannot be read"), "{complaints}");
+        assert!(complaints.contains("src/context.yaml: cannot be read"), "{complaints}");
+        let folder = std::env::temp_dir().join(format!("spina-rules-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("trains")).unwrap();
+        assert!(load_all(&folder).unwrap_err().to_string().contains("trains/context.yaml: cannot be read"));
+        std::fs::write(folder.join("trains/context.yaml"), FLIGHTS).unwrap();
+        let complaints = load_all(&folder).unwrap_err().to_string();
+        assert!(complaints.contains("context `flights` is in a folder named `trains`"), "{complaints}");
+        std::fs::remove_dir_all(folder.join("trains")).unwrap();
+        assert!(load_all(&folder).unwrap_err().to_string().contains("has no context"));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,1 +1,17 @@
-//! spina-rules
+//! Declarative contexts: YAML and CEL compiled once into the core's types, so that adding a context, a read model or
+//! a rule needs no Rust.
+//!
+//! Everything is checked when it is loaded, and every complaint names file, line and column. What comes out is pure:
+//! no clock, no randomness, no I/O besides reading the definition files.
+//!
+//! - [`source`]: definition files and located problems.
+//! - [`node`]: a definition as a tree, read by hand so that all its problems are found at once.
+//! - [`context`]: bounded contexts, their aggregates and events.
+//! - [`expr`]: expressions in CEL.
+//! - [`event_shape`]: what the rules need to know of the events' types.
+
+pub mod context;
+pub mod event_shape;
+pub mod expr;
+pub mod node;
+pub mod source;

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de::value::MapAccessDeserializer};
 
-use crate::source::{Entries, Located, Place, Problem, Problems, Source, quote};
+use crate::source::{Entries, Located, Place, Problem, Source, quote};
 
 /// One value of a definition file.
 #[derive(Debug, Clone, PartialEq)]
@@ -169,13 +169,10 @@ impl<'s> Reading<'s> {
         Some(number)
     }
 
-    /// All that was wrong, in the order of the lines; or the value.
-    pub fn end<T>(mut self, value: Option<T>) -> Result<T, Problems> {
+    /// All that was wrong, in the order of the lines.
+    pub fn end(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.place);
-        match value {
-            Some(value) if self.problems.is_empty() => Ok(value),
-            Some(_) | None => Err(Problems(self.problems)),
-        }
+        self.problems
     }
 
     fn mismatch<T>(&mut self, place: Place, what: &str, wanted: &str, found: &Node) -> Option<T> {
@@ -187,6 +184,7 @@ impl<'s> Reading<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Problems;
 
     #[test]
     fn yaml_and_json_become_the_same_tree() {
@@ -200,7 +198,7 @@ mod tests {
             assert_eq!(list[0].place.line, line);
             let values: Vec<&Node> = list.iter().map(|item| &item.value).collect();
             assert_eq!(values, [&Node::Int(1), &Node::Float(-2.5), &Node::Bool(true), &Node::Null]);
-            assert!(reading.end(Some(())).is_ok());
+            assert_eq!(reading.end(), []);
         }
     }
 
@@ -212,7 +210,7 @@ mod tests {
         reading.whole_number(entries.get("size").unwrap(), "size", 1..=9);
         reading.list(entries.get("parts").unwrap(), "parts");
         reading.text(entries.get("label").unwrap(), "label");
-        let problems = reading.end(Some(())).unwrap_err();
+        let problems = Problems(reading.end());
         assert_eq!(
             problems.to_string(),
             "a.yaml:1:1: a cup has no key `nmae`; it has name, size, parts, label\n\

@@ -3,6 +3,7 @@
 //! Components state named conditions on a shared [`Readiness`]; the process is ready when none of them is not. A
 //! degraded condition is shown but still takes traffic.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -39,7 +40,7 @@ impl Condition {
 /// The conditions of all components. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
-    conditions: Arc<Mutex<BTreeMap<&'static str, Condition>>>,
+    conditions: Arc<Mutex<BTreeMap<Cow<'static, str>, Condition>>>,
 }
 
 impl Readiness {
@@ -50,11 +51,13 @@ impl Readiness {
     }
 
     /// States how a component is; a change is logged.
-    pub fn set(&self, component: &'static str, condition: Condition) {
-        let previous = self.lock().insert(component, condition.clone());
+    pub fn set(&self, component: impl Into<Cow<'static, str>>, condition: Condition) {
+        let component = component.into();
+        let previous = self.lock().insert(component.clone(), condition.clone());
         if previous.as_ref() == Some(&condition) {
             return;
         }
+        let component = component.as_ref();
         match condition {
             Condition::Ready => tracing::info!(component, "ready"),
             Condition::Degraded(reason) => tracing::warn!(component, reason, "degraded"),
@@ -63,7 +66,7 @@ impl Readiness {
     }
 
     /// Takes a component out, for instance a partition that moved away.
-    pub fn remove(&self, component: &'static str) {
+    pub fn remove(&self, component: &str) {
         self.lock().remove(component);
     }
 
@@ -82,7 +85,7 @@ impl Readiness {
         ReadinessReport { status, conditions }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Condition>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Cow<'static, str>, Condition>> {
         self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

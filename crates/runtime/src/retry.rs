@@ -1,7 +1,7 @@
 //! Retrying calls to neighbours: exponential back-off with jitter, always bounded.
 //!
-//! ```ignore
-//! use backon::Retryable;
+//! ```text
+//! use spina_runtime::retry::{self, Retryable};
 //! let answer = call.retry(retry::backoff(Duration::from_millis(50), 5)).when(is_transient).await?;
 //! ```
 

@@ -64,7 +64,7 @@ pub(super) async fn observe(State(metrics): State<HttpMetrics>, request: Request
     let elapsed = started.elapsed();
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
-    span.in_scope(|| log(status, &route, elapsed.as_millis()));
+    span.in_scope(|| log(status, &route, elapsed.as_secs_f64() * 1e3));
     metrics.record(&RequestLabels { route, method, status: status.as_u16() }, elapsed.as_secs_f64());
     response
 }
@@ -91,7 +91,7 @@ fn request_span(request: &Request, method: &'static str, route: &str) -> Span {
 }
 
 /// Single requests are of interest only while looking for something, except those that we failed.
-fn log(status: StatusCode, route: &str, elapsed_ms: u128) {
+fn log(status: StatusCode, route: &str, elapsed_ms: f64) {
     if status.is_server_error() {
         tracing::warn!(status = status.as_u16(), route, elapsed_ms, "request not served");
     } else {

@@ -67,3 +67,73 @@ async fn talk(stream: TcpStream, router: Router, watcher: Watcher, permit: Owned
     }
     drop(permit);
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(5);
+
+    async fn listen() -> (TcpListener, std::net::SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        (listener, address)
+    }
+
+    async fn ask(address: std::net::SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("the server listens");
+        stream.write_all(request.as_bytes()).await.expect("the server reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("the answer is text");
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_running_request_ends_before_the_server_does() {
+        let (listener, address) = listen().await;
+        let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (enter, left) = (entered.clone(), leave.clone());
+        let route = get(async move || {
+            enter.notify_one();
+            left.notified().await;
+            "done"
+        });
+        let draining = CancellationToken::new();
+        let server = serve(listener, Router::new().route("/", route), 8, draining.clone(), GRACE);
+        let client = ask(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let story = async {
+            entered.notified().await;
+            draining.cancel();
+            leave.notify_one();
+        };
+        let (all_ended, answer, ()) = tokio::join!(server, client, story);
+        assert!(all_ended);
+        assert!(answer.ends_with("done"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_never_ends_is_cut_off() {
+        let (listener, address) = listen().await;
+        let entered = Arc::new(Notify::new());
+        let enter = entered.clone();
+        let route = get(async move || {
+            enter.notify_one();
+            std::future::pending::<()>().await;
+        });
+        let draining = CancellationToken::new();
+        let grace = Duration::from_millis(20);
+        let server = serve(listener, Router::new().route("/", route), 8, draining.clone(), grace);
+        let mut client = TcpStream::connect(address).await.expect("the server listens");
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the server reads");
+        let story = async {
+            entered.notified().await;
+            draining.cancel();
+        };
+        let (all_ended, ()) = tokio::join!(server, story);
+        assert!(!all_ended);
+    }
+}

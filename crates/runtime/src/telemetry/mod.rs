@@ -13,6 +13,7 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -96,9 +97,8 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> Result<Telemetry
     let provider = tracer_provider(service, config.otlp_endpoint.as_deref())?;
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer(service));
     tracing_subscriber::registry()
-        .with(log_layer(config.log_format))
-        .with(traces)
-        .with(filter)
+        .with(log_layer(config.log_format).with_filter(filter))
+        .with(traces.with_filter(traced_targets()))
         .try_init()
         .map_err(TelemetryError::Twice)?;
     Ok(TelemetryGuard { provider })
@@ -110,6 +110,14 @@ fn log_layer(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
         LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
         LogFormat::Text => layer.with_target(true).boxed(),
     }
+}
+
+/// What goes into traces, whatever the log filter says. What the exporter itself does must not: each export would
+/// give cause for the next.
+fn traced_targets() -> Targets {
+    let exporter = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry", "opentelemetry_sdk"];
+    let silenced = exporter.map(|target| (target, LevelFilter::OFF));
+    Targets::new().with_default(LevelFilter::INFO).with_targets(silenced)
 }
 
 fn tracer_provider(service: &'static str, endpoint: Option<&str>) -> Result<SdkTracerProvider, TelemetryError> {

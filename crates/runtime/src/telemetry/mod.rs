@@ -7,6 +7,7 @@
 pub mod messaging;
 pub mod trace;
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
@@ -108,7 +109,7 @@ fn log_layer(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
     let layer = tracing_subscriber::fmt::layer();
     match format {
         LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
-        LogFormat::Text => layer.with_target(true).boxed(),
+        LogFormat::Text => layer.with_ansi(std::io::stdout().is_terminal()).boxed(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The `spina` command.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use spina_cli::stack::{DownArgs, UpArgs};
 
@@ -18,9 +20,17 @@ enum Verb {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Cli::parse().verb {
+#[allow(clippy::print_stderr, reason = "the one place where an error meets a person")]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
         Verb::Up(up) => up.run().await,
         Verb::Down(down) => down.run().await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

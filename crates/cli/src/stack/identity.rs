@@ -87,14 +87,15 @@ impl Identity {
     }
 }
 
-/// `None` when there is no such process, or only its zombie.
+/// `None` when there is no such process, or only its zombie. A dead main thread
+/// with others still on their way out is not yet a zombie: it holds its files.
 fn started_ticks(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the name in parentheses and may itself contain anything.
     let (_, after_name) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let [state, ..] = fields.as_slice() else { return None };
-    if matches!(*state, "Z" | "X") {
+    let (state, threads) = (*fields.first()?, *fields.get(17)?);
+    if matches!(state, "Z" | "X") && matches!(threads, "0" | "1") {
         return None;
     }
     fields.get(19)?.parse().ok()

@@ -24,17 +24,20 @@ where
 {
     let since = Instant::now();
     let log = stack.log(part);
-    let (process, outcome) = match stack.running(part) {
-        Some(process) => (process, "was running, answered"),
-        None => {
-            let mut command = prepare().await?;
-            let process = detached(part, &mut command, &log)?;
-            stack.record(part, process.clone())?;
-            (process, "ready")
+    if let Some(process) = stack.running(part) {
+        let answer = readiness::wait(part, &process, &log, limit, &probe).await;
+        // One that ended meanwhile, say because it was just killed, is started anew.
+        if process.is_alive() {
+            answer?;
+            progress::done(part, "was running, answered", since);
+            return Ok(());
         }
-    };
-    readiness::wait(part, &process, &log, limit, probe).await?;
-    progress::done(part, outcome, since);
+    }
+    let mut command = prepare().await?;
+    let process = detached(part, &mut command, &log)?;
+    stack.record(part, process.clone())?;
+    readiness::wait(part, &process, &log, limit, &probe).await?;
+    progress::done(part, "ready", since);
     Ok(())
 }
 

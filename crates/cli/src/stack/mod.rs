@@ -18,6 +18,7 @@ mod endpoints;
 mod identity;
 mod kafka;
 mod launch;
+mod leftover;
 mod part;
 mod ports;
 mod postgres;

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use tokio_postgres::NoTls;
 
-use super::{launch, part::Part, state::Stack, template, versions::version};
+use super::{launch, leftover, part::Part, state::Stack, template, versions::version};
 
 const SETTINGS: &str = include_str!("../../../../dev/postgres/postgresql.conf");
 /// The registry keeps its content in a database of its own.
@@ -31,6 +31,7 @@ pub async fn up(stack: &Stack) -> Result<()> {
         let cluster = Cluster::of(stack)?;
         cluster.initialise().await?;
         cluster.configure(port)?;
+        leftover::clear(&cluster.data()).await?;
         let mut server = cluster.command("postgres")?;
         server.arg("-D").arg(cluster.data());
         Ok(server)

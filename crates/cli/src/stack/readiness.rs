@@ -21,14 +21,14 @@ pub async fn wait<F>(
     process: &Identity,
     log: &Path,
     limit: Duration,
-    probe: impl Fn() -> F,
+    probe: &impl Fn() -> F,
 ) -> Result<()>
 where
     F: Future<Output = Result<()>>,
 {
     let deadline = Instant::now() + limit;
     loop {
-        let refusal = match once(&probe).await {
+        let refusal = match once(probe).await {
             Ok(()) => return Ok(()),
             Err(refusal) => refusal,
         };
@@ -44,7 +44,7 @@ where
 }
 
 /// One probe, with a limit of its own.
-pub async fn once<F>(probe: impl Fn() -> F) -> Result<()>
+async fn once<F>(probe: &impl Fn() -> F) -> Result<()>
 where
     F: Future<Output = Result<()>>,
 {

@@ -34,6 +34,9 @@ fn command(stack: &Stack, app: &Path) -> Result<Command> {
         .arg("-Dapicurio.storage.kind=sql")
         .arg("-Dapicurio.storage.sql.kind=postgresql")
         .arg(format!("-Dapicurio.datasource.url=jdbc:postgresql://127.0.0.1:{postgres}/registry"))
+        // The defaults would hold 20 connections from the start and 100 at most.
+        .args(["-Dapicurio.datasource.jdbc.initial-size=1", "-Dapicurio.datasource.jdbc.min-size=1"])
+        .arg("-Dapicurio.datasource.jdbc.max-size=20")
         // The server trusts the loopback interface; the property must not be empty.
         .args(["-Dapicurio.datasource.username=spina", "-Dapicurio.datasource.password=unused"])
         .arg("-jar")

@@ -11,5 +11,6 @@
 pub mod frame;
 pub mod headers;
 pub mod partitioner;
+pub mod shape;
 
 pub use headers::Headers;

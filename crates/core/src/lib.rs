@@ -4,9 +4,11 @@
 //! ids enter as arguments. What the services do is a thin shell around these types.
 //!
 //! Suggested reading order: [`stream`], [`version`], [`position`], [`event`], [`decider`], [`ledger`], [`state`],
-//! [`change`].
+//! [`change`], [`batch`], [`model`].
 
 pub mod change;
+pub mod batch;
+pub mod model;
 pub mod decider;
 pub mod event;
 pub mod ledger;
@@ -16,9 +18,11 @@ pub mod stream;
 pub mod timestamp;
 pub mod version;
 
+pub use batch::{Batch, RowChange};
 pub use change::{Cell, Change, Op};
 pub use decider::Decider;
 pub use event::{EventHeaders, Recorded};
+pub use model::{CellType, Column, Fold, KeyColumn, ModelShape};
 pub use position::{Position, Token};
 pub use state::State;
 pub use stream::{ContextName, StreamId, StreamKey};

@@ -1,0 +1,195 @@
+//! A lane on krafka's transactional producer.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use krafka::KrafkaError;
+use krafka::producer::TransactionalProducer;
+use tokio::sync::Mutex;
+
+use super::{Consumed, Lane, Window, WriteError, outcome, outgoing};
+use crate::NewRecord;
+
+/// Where the lane stands between calls.
+#[derive(Debug)]
+enum Stage {
+    /// Ready for a window.
+    Idle,
+    /// A window is staged. An empty one has no transaction: brokers refuse to end one that wrote nothing.
+    Staged { transaction: bool },
+    /// Not to be used again.
+    Dead(WriteError),
+}
+
+/// A lane. Each call runs in a task of its own, which a caller that gives up does not take with it: the client's calls are
+/// not safe to drop half-way.
+pub(super) struct KafkaLane {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    producer: TransactionalProducer,
+    stage: Mutex<Stage>,
+}
+
+impl KafkaLane {
+    pub(super) fn new(producer: TransactionalProducer) -> Self {
+        Self { inner: Arc::new(Inner { producer, stage: Mutex::new(Stage::Idle) }) }
+    }
+}
+
+/// Runs the call to its end, whatever becomes of the caller.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the task is awaited here; it is a task only to outlive a dropped caller"
+)]
+async fn to_the_end<T: Send + 'static>(
+    call: impl Future<Output = Result<T, WriteError>> + Send + 'static,
+) -> Result<T, WriteError> {
+    match tokio::spawn(call).await {
+        Ok(result) => result,
+        // A panic, or the runtime shutting down. What was sent by then is not known.
+        Err(error) => Err(WriteError::Unknown { reason: format!("the call was cut off: {error}") }),
+    }
+}
+
+#[async_trait]
+impl Lane for KafkaLane {
+    async fn stage(&self, window: Window) -> Result<Vec<i64>, WriteError> {
+        let inner = Arc::clone(&self.inner);
+        to_the_end(async move { inner.stage(window).await }).await
+    }
+
+    async fn commit(&self) -> Result<(), WriteError> {
+        let inner = Arc::clone(&self.inner);
+        to_the_end(async move { inner.commit().await }).await
+    }
+
+    async fn abort(&self) -> Result<(), WriteError> {
+        let inner = Arc::clone(&self.inner);
+        to_the_end(async move { inner.abort().await }).await
+    }
+}
+
+impl Inner {
+    async fn stage(&self, window: Window) -> Result<Vec<i64>, WriteError> {
+        let mut stage = self.stage.lock().await;
+        match &*stage {
+            Stage::Idle => {}
+            Stage::Staged { .. } => return Err(wrong_order("a window is staged already")),
+            Stage::Dead(error) => return Err(error.clone()),
+        }
+        if window.is_empty() {
+            *stage = Stage::Staged { transaction: false };
+            return Ok(Vec::new());
+        }
+        match self.write(window).await {
+            Ok(offsets) => {
+                *stage = Stage::Staged { transaction: true };
+                Ok(offsets)
+            }
+            Err(cause) => Err(self.clean_up(&mut stage, &cause).await),
+        }
+    }
+
+    async fn commit(&self) -> Result<(), WriteError> {
+        let mut stage = self.stage.lock().await;
+        match &*stage {
+            Stage::Staged { transaction: true } => {}
+            Stage::Staged { transaction: false } => {
+                *stage = Stage::Idle;
+                return Ok(());
+            }
+            Stage::Idle => return Err(wrong_order("there is no staged window to commit")),
+            Stage::Dead(error) => return Err(error.clone()),
+        }
+        let Err(cause) = self.producer.commit().await else {
+            *stage = Stage::Idle;
+            return Ok(());
+        };
+        match outcome::of_commit(&cause, self.producer.state()) {
+            Some(error) => Err(die(&mut stage, error)),
+            None => Err(self.clean_up(&mut stage, &cause).await),
+        }
+    }
+
+    async fn abort(&self) -> Result<(), WriteError> {
+        let mut stage = self.stage.lock().await;
+        match &*stage {
+            Stage::Staged { transaction: true } => {}
+            Stage::Staged { transaction: false } => {
+                *stage = Stage::Idle;
+                return Ok(());
+            }
+            Stage::Idle => return Err(wrong_order("there is no staged window to abort")),
+            Stage::Dead(error) => return Err(error.clone()),
+        }
+        match self.producer.abort().await {
+            Ok(()) => {
+                *stage = Stage::Idle;
+                Ok(())
+            }
+            Err(error) => Err(die(&mut stage, outcome::of_abort(&error))),
+        }
+    }
+
+    /// The whole transaction but its end: records first, offsets while those are on their way, then every answer.
+    async fn write(&self, window: Window) -> Result<Vec<i64>, KrafkaError> {
+        self.producer.begin()?;
+        let (offsets, ()) = futures::try_join!(self.send(window.records), self.send_consumed(window.consumed))?;
+        Ok(offsets)
+    }
+
+    async fn send(&self, records: Vec<NewRecord>) -> Result<Vec<i64>, KrafkaError> {
+        let mut deliveries = Vec::with_capacity(records.len());
+        for record in records {
+            deliveries.push(self.producer.enqueue(outgoing::record(record)).await?);
+        }
+        let mut offsets = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let delivered = delivery.await?;
+            offsets.push(if delivered.is_success() { delivered.offset } else { return Err(no_offset()) });
+        }
+        Ok(offsets)
+    }
+
+    async fn send_consumed(&self, consumed: Option<Consumed>) -> Result<(), KrafkaError> {
+        let Some(consumed) = consumed.filter(|consumed| !consumed.offsets.is_empty()) else { return Ok(()) };
+        let (offsets, member) = outgoing::consumed(consumed);
+        self.producer.send_offsets(&offsets, &member).await
+    }
+
+    /// Aborts after `cause`, so that the caller is told no more than is true.
+    async fn clean_up(&self, stage: &mut Stage, cause: &KrafkaError) -> WriteError {
+        match outcome::of_cleanup(cause, self.producer.abort().await) {
+            aborted @ WriteError::Aborted { .. } => {
+                *stage = Stage::Idle;
+                aborted
+            }
+            error => die(stage, error),
+        }
+    }
+}
+
+/// Closes the lane for good. Whoever uses it again hears that another owner has it, or that it is broken: a doubt is about
+/// one window, not about those after it.
+fn die(stage: &mut Stage, error: WriteError) -> WriteError {
+    let later = match &error {
+        WriteError::Fenced { reason, .. } => WriteError::Fenced { in_doubt: false, reason: reason.clone() },
+        WriteError::Aborted { reason } | WriteError::Unknown { reason } | WriteError::Broken { reason } => {
+            WriteError::Broken { reason: format!("it was retired: {reason}") }
+        }
+    };
+    *stage = Stage::Dead(later);
+    error
+}
+
+fn wrong_order(what: &str) -> WriteError {
+    WriteError::Broken { reason: format!("calls in the wrong order: {what}") }
+}
+
+/// The broker had the batch already and no longer knows its offset. It happens only when the answer to a batch was lost
+/// long ago; aborting costs one retry.
+fn no_offset() -> KrafkaError {
+    KrafkaError::transaction_abortable("a record was written whose offset the broker did not tell")
+}

@@ -59,10 +59,7 @@ impl Artifacts {
                 format!("-Dartifact=io.apicurio:apicurio-registry-app:{registry}:tar.gz:all"),
             ],
         };
-        Ok(Self {
-            kafka: kafka.folder(&cache).await?,
-            registry: registry.folder(&cache).await?,
-        })
+        Ok(Self { kafka: kafka.folder(&cache).await?, registry: registry.folder(&cache).await? })
     }
 }
 
@@ -110,9 +107,7 @@ impl Recipe {
 fn cache() -> Result<PathBuf> {
     let cache = match std::env::var_os("SPINA_CACHE") {
         Some(cache) => std::path::absolute(cache).context("find the folder of SPINA_CACHE")?,
-        None => std::env::home_dir()
-            .context("find a home folder for the cache; set SPINA_CACHE")?
-            .join(".cache/spina"),
+        None => std::env::home_dir().context("find a home folder for the cache; set SPINA_CACHE")?.join(".cache/spina"),
     };
     fs::create_dir_all(&cache).with_context(|| format!("create {}", cache.display()))?;
     Ok(cache)

@@ -75,11 +75,9 @@ fn farewell(part: Part) -> (Signal, Duration) {
         // "Fast shutdown": ends sessions instead of waiting for them.
         Part::Postgres => (Signal::INT, Duration::from_secs(60)),
         Part::Kafka => (Signal::TERM, Duration::from_secs(60)),
-        Part::Registry
-        | Part::EventStore
-        | Part::Projector
-        | Part::SagaOrchestrator
-        | Part::AlertCorrelator => (Signal::TERM, Duration::from_secs(10)),
+        Part::Registry | Part::EventStore | Part::Projector | Part::SagaOrchestrator | Part::AlertCorrelator => {
+            (Signal::TERM, Duration::from_secs(10))
+        }
     }
 }
 

@@ -34,8 +34,7 @@ impl Identity {
 
     /// Whether this very process still runs. A zombie does not.
     pub fn is_alive(&self) -> bool {
-        started_ticks(self.pid) == Some(self.started_ticks)
-            && boot_id().is_ok_and(|boot| boot == self.boot_id)
+        started_ticks(self.pid) == Some(self.started_ticks) && boot_id().is_ok_and(|boot| boot == self.boot_id)
     }
 
     /// Ends the process at once, as a crash would.

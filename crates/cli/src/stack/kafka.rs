@@ -46,11 +46,7 @@ struct Home {
 impl Home {
     fn of(stack: &Stack) -> Self {
         let dir = stack.dir().join("kafka");
-        Self {
-            properties: dir.join("server.properties"),
-            logging: dir.join("log4j2.xml"),
-            dir,
-        }
+        Self { properties: dir.join("server.properties"), logging: dir.join("log4j2.xml"), dir }
     }
 
     fn configure(&self, stack: &Stack) -> Result<()> {

@@ -45,8 +45,7 @@ where
 /// everything it prints in `log`. The log of the run before is kept beside it.
 fn detached(part: Part, command: &mut Command, log: &Path) -> Result<Identity> {
     if log.exists() {
-        fs::rename(log, log.with_extension("previous.log"))
-            .with_context(|| format!("set aside {}", log.display()))?;
+        fs::rename(log, log.with_extension("previous.log")).with_context(|| format!("set aside {}", log.display()))?;
     }
     let output = File::create(log).with_context(|| format!("create {}", log.display()))?;
     let errors = output.try_clone().context("share the log file")?;
@@ -57,18 +56,13 @@ fn detached(part: Part, command: &mut Command, log: &Path) -> Result<Identity> {
         .process_group(0)
         .spawn()
         .with_context(|| format!("start {part}"))?;
-    Identity::of(child.id())
-        .with_context(|| format!("{part} ended at once; see {}", log.display()))
+    Identity::of(child.id()).with_context(|| format!("{part} ended at once{}", readiness::tail(log)))
 }
 
 /// Runs `command` to its end; a failure carries what it printed.
 pub async fn to_end(what: &str, command: Command) -> Result<()> {
     let mut command = tokio::process::Command::from(command);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .with_context(|| format!("run {what}"))?;
+    let output = command.stdin(Stdio::null()).output().await.with_context(|| format!("run {what}"))?;
     if output.status.success() {
         return Ok(());
     }

@@ -30,12 +30,7 @@ impl Part {
     pub const SERVERS: [Self; 3] = [Self::Postgres, Self::Kafka, Self::Registry];
 
     /// The services; they need every server and not each other.
-    pub const SERVICES: [Self; 4] = [
-        Self::EventStore,
-        Self::Projector,
-        Self::SagaOrchestrator,
-        Self::AlertCorrelator,
-    ];
+    pub const SERVICES: [Self; 4] = [Self::EventStore, Self::Projector, Self::SagaOrchestrator, Self::AlertCorrelator];
 
     /// The name in messages, log file names and `stack.json`; of a service also its binary's name.
     pub fn name(self) -> &'static str {

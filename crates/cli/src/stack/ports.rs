@@ -26,10 +26,7 @@ pub struct Ports(BTreeMap<String, u16>);
 fn listeners(part: Part) -> &'static [(&'static str, &'static str)] {
     match part {
         Part::Postgres => &[("postgres", "POSTGRES_PORT")],
-        Part::Kafka => &[
-            ("kafka", "KAFKA_PORT"),
-            ("kafka-controller", "KAFKA_CONTROLLER_PORT"),
-        ],
+        Part::Kafka => &[("kafka", "KAFKA_PORT"), ("kafka-controller", "KAFKA_CONTROLLER_PORT")],
         Part::Registry => &[("registry", "REGISTRY_PORT")],
         Part::EventStore => &[("event-store", "EVENT_STORE_PORT")],
         Part::Projector => &[("projector", "PROJECTOR_PORT")],
@@ -41,10 +38,7 @@ fn listeners(part: Part) -> &'static [(&'static str, &'static str)] {
 impl Ports {
     /// The port of a listener, once [`Ports::settle`] has chosen it.
     pub fn get(&self, listener: &str) -> Result<u16> {
-        self.0
-            .get(listener)
-            .copied()
-            .with_context(|| format!("no port is assigned to {listener}; run `spina up`"))
+        self.0.get(listener).copied().with_context(|| format!("no port is assigned to {listener}; run `spina up`"))
     }
 
     /// Chooses a port for every listener of `parts`, none of which runs now, and
@@ -52,9 +46,8 @@ impl Ports {
     pub fn settle(&mut self, parts: &[Part], choice: PortChoice) -> Result<()> {
         // Held until all are chosen, so that no free port is handed out twice.
         let mut held = Vec::new();
-        for (part, name, key) in parts
-            .iter()
-            .flat_map(|&part| listeners(part).iter().map(move |&(name, key)| (part, name, key)))
+        for (part, name, key) in
+            parts.iter().flat_map(|&part| listeners(part).iter().map(move |&(name, key)| (part, name, key)))
         {
             let wanted = match (self.0.get(name), choice) {
                 (Some(&port), _) => port,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls};
 
 use super::{launch, leftover, part::Part, state::Stack, template, versions::version};
 
@@ -97,9 +97,7 @@ impl Cluster {
         let settings = template::fill(SETTINGS, &[("POSTGRES_PORT", &port.to_string())])?;
         // Read after postgresql.conf, and not written by initdb.
         let file = self.data().join("postgresql.auto.conf");
-        fs::write(&file, settings)
-            .and_then(|()| self.own(&file))
-            .with_context(|| format!("write {}", file.display()))
+        fs::write(&file, settings).and_then(|()| self.own(&file)).with_context(|| format!("write {}", file.display()))
     }
 
     fn own(&self, path: &Path) -> std::io::Result<()> {
@@ -127,9 +125,7 @@ impl Owner {
         users
             .lines()
             .find_map(|line| match line.split(':').collect::<Vec<_>>().as_slice() {
-                ["postgres", _, uid, gid, ..] => {
-                    Some(Self { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
-                }
+                ["postgres", _, uid, gid, ..] => Some(Self { uid: uid.parse().ok()?, gid: gid.parse().ok()? }),
                 _ => None,
             })
             .context("this system has no user postgres; run `make install`")
@@ -152,21 +148,26 @@ fn everyone_may_enter(dir: &Path) -> bool {
 /// Also the readiness probe: a server on which this succeeds is usable.
 async fn create_databases(port: u16) -> Result<()> {
     let address = format!("host=127.0.0.1 port={port} user=spina dbname=postgres");
-    let (client, connection) =
-        tokio_postgres::connect(&address, NoTls).await.context("connect to PostgreSQL")?;
-    let driver = tokio::spawn(connection);
-    for database in DATABASES {
-        let known = client
-            .query_opt("select 1 from pg_database where datname = $1", &[&database])
-            .await
-            .context("list the databases")?;
-        if known.is_none() {
-            client
-                .batch_execute(&format!("create database {database}"))
-                .await
-                .with_context(|| format!("create the database {database}"))?;
+    let (client, connection) = tokio_postgres::connect(&address, NoTls).await.context("connect to PostgreSQL")?;
+    // The connection works only while it is polled, and ends when the client is dropped.
+    let statements = async move {
+        for database in DATABASES {
+            create_if_missing(&client, database).await?;
         }
+        Ok(())
+    };
+    let (connection, statements) = tokio::join!(connection, statements);
+    connection.context("talk to PostgreSQL").and(statements)
+}
+
+async fn create_if_missing(client: &Client, database: &str) -> Result<()> {
+    let known = client
+        .query_opt("select from pg_database where datname = $1", &[&database])
+        .await
+        .context("list the databases")?;
+    if known.is_some() {
+        return Ok(());
     }
-    drop(client);
-    driver.await.context("close the connection")?.context("close the connection")
+    let statement = format!("create database {database}");
+    client.batch_execute(&statement).await.with_context(|| format!("create the database {database}"))
 }

@@ -16,13 +16,7 @@ const TAIL_LINES: usize = 25;
 
 /// Probes until the part answers. Gives up at `limit`, or at once when the
 /// process has ended, with the last refusal and the end of its log.
-pub async fn wait<F>(
-    part: Part,
-    process: &Identity,
-    log: &Path,
-    limit: Duration,
-    probe: &impl Fn() -> F,
-) -> Result<()>
+pub async fn wait<F>(part: Part, process: &Identity, log: &Path, limit: Duration, probe: &impl Fn() -> F) -> Result<()>
 where
     F: Future<Output = Result<()>>,
 {
@@ -48,12 +42,11 @@ async fn once<F>(probe: &impl Fn() -> F) -> Result<()>
 where
     F: Future<Output = Result<()>>,
 {
-    timeout(PROBE_LIMIT, probe())
-        .await
-        .unwrap_or_else(|_| Err(anyhow!("no answer within {} s", PROBE_LIMIT.as_secs())))
+    timeout(PROBE_LIMIT, probe()).await.unwrap_or_else(|_| Err(anyhow!("no answer within {} s", PROBE_LIMIT.as_secs())))
 }
 
-fn tail(log: &Path) -> String {
+/// The end of a log, to be shown with an error.
+pub fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();

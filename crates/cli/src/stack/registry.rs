@@ -17,10 +17,7 @@ pub async fn up(stack: &Stack, app: &Path) -> Result<()> {
     let subjects = format!("{}/subjects", endpoints.registry);
     let http = readiness::http_client()?;
     let prepare = async || command(stack, app);
-    launch::bring_up(stack, Part::Registry, START_LIMIT, prepare, || {
-        readiness::answers(&http, &subjects)
-    })
-    .await
+    launch::bring_up(stack, Part::Registry, START_LIMIT, prepare, || readiness::answers(&http, &subjects)).await
 }
 
 fn command(stack: &Stack, app: &Path) -> Result<Command> {

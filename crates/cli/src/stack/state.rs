@@ -35,8 +35,7 @@ impl Stack {
         let dir = std::path::absolute(dir).context("find the stack's folder")?;
         let file = dir.join("stack.json");
         let state = match fs::read(&file) {
-            Ok(text) => serde_json::from_slice(&text)
-                .with_context(|| format!("read {}", file.display()))?,
+            Ok(text) => serde_json::from_slice(&text).with_context(|| format!("read {}", file.display()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::default(),
             Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
         };
@@ -70,8 +69,7 @@ impl Stack {
 
     /// Chooses and remembers the ports of those of `parts` that do not run.
     pub(super) fn settle_ports(&self, parts: &[Part], choice: PortChoice) -> Result<()> {
-        let idle: Vec<Part> =
-            parts.iter().copied().filter(|&part| self.running(part).is_none()).collect();
+        let idle: Vec<Part> = parts.iter().copied().filter(|&part| self.running(part).is_none()).collect();
         let mut state = self.state();
         state.ports.settle(&idle, choice)?;
         state.endpoints = Some(Endpoints::of(&state.ports)?);
@@ -94,8 +92,7 @@ impl Stack {
 
     /// Keeps two commands from changing the same stack at once, until dropped.
     pub(super) fn lock(&self) -> Result<File> {
-        fs::create_dir_all(self.dir.join("logs"))
-            .with_context(|| format!("create {}", self.dir.display()))?;
+        fs::create_dir_all(self.dir.join("logs")).with_context(|| format!("create {}", self.dir.display()))?;
         let lock = File::create(self.dir.join("lock")).context("create the stack's lock")?;
         if lock.try_lock().is_err() {
             bail!("another `spina up` or `spina down` works on {}; wait for it", self.dir.display());

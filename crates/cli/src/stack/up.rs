@@ -82,8 +82,7 @@ fn addresses(stack: &Stack) -> Result<Endpoints> {
 
 /// One error that names every failure.
 fn together(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<()> {
-    let failures: Vec<String> =
-        outcomes.into_iter().filter_map(|it| Some(format!("{:#}", it.err()?))).collect();
+    let failures: Vec<String> = outcomes.into_iter().filter_map(|it| Some(format!("{:#}", it.err()?))).collect();
     if failures.is_empty() {
         return Ok(());
     }

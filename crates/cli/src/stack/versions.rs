@@ -15,9 +15,7 @@ pub fn version(key: &str) -> Result<&'static str> {
 
 /// The port under `key`, for example `KAFKA_PORT`.
 pub fn port(key: &str) -> Result<u16> {
-    version(key)?
-        .parse()
-        .with_context(|| format!("read {key} of dev/versions.env as a port"))
+    version(key)?.parse().with_context(|| format!("read {key} of dev/versions.env as a port"))
 }
 
 #[cfg(test)]

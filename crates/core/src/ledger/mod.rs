@@ -179,6 +179,11 @@ impl Ledger {
         }
     }
 
+    /// The answer that a committed request got, if it is still remembered.
+    pub fn remembered(&self, request: StreamKey) -> Option<Remembered> {
+        self.requests.get(request)
+    }
+
     /// Drops everything that is not certain. What became of it has to be learned from the log.
     pub fn forget_uncommitted(&mut self) {
         self.windows.clear();

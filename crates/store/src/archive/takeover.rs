@@ -1,0 +1,97 @@
+//! What a new owner of a partition needs from the archive.
+
+use std::pin::pin;
+
+use futures::TryStreamExt;
+use spina_core::{ContextName, StreamKey, Timestamp, Version};
+use tokio_postgres::types::ToSql;
+
+use super::write::{from_sql_time, to_sql_time};
+use crate::{Store, StoreError};
+
+/// How far a partition is archived, and by which owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Watermark {
+    /// The offset after the last one archived.
+    pub next_offset: i64,
+    /// The epoch of the owner that stored it.
+    pub epoch: u64,
+}
+
+/// One archived event's part in a request.
+#[derive(Debug, Clone)]
+pub struct ArchivedRequest {
+    /// The idempotency key: the request's, or the event's own id.
+    pub request: StreamKey,
+    /// The stream.
+    pub stream: StreamKey,
+    /// The event's version.
+    pub version: Version,
+    /// The event's offset.
+    pub offset: i64,
+    /// Fingerprint of the event.
+    pub fingerprint: u64,
+    /// When it was written to the log.
+    pub recorded_at: Timestamp,
+}
+
+const WATERMARK: &str = "SELECT next_offset, epoch FROM spina.watermarks WHERE context = $1 AND partition = $2";
+const STREAMS: &str = "SELECT stream, version FROM spina.streams WHERE context = $1 AND partition = $2";
+const REQUESTS: &str = "SELECT coalesce(request_id, event_id), stream, version, log_offset, event_type, value, \
+    recorded_at FROM spina.events WHERE context = $1 AND partition = $2 AND recorded_at >= $3 \
+    ORDER BY log_offset DESC LIMIT $4";
+
+impl Store {
+    /// How far the partition is archived; offset 0 if nothing is.
+    pub async fn watermark(&self, context: &ContextName, partition: i32) -> Result<Watermark, StoreError> {
+        let client = self.client().await?;
+        let row = client.query_opt(WATERMARK, &[&context.as_str(), &partition]).await?;
+        Ok(row.map_or_else(Watermark::default, |row| Watermark {
+            next_offset: row.get(0),
+            epoch: row.get::<_, i64>(1).unsigned_abs(),
+        }))
+    }
+
+    /// Tells every archived stream of the partition and its version. They are read in one go, not held together.
+    pub async fn each_stream_version(
+        &self,
+        context: &ContextName,
+        partition: i32,
+        mut tell: impl FnMut(StreamKey, Version),
+    ) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let arguments: [&(dyn ToSql + Sync); 2] = [&context.as_str(), &partition];
+        let mut rows = pin!(client.query_raw(STREAMS, arguments).await?);
+        while let Some(row) = rows.try_next().await? {
+            tell(StreamKey::of(row.try_get(0)?), Version(row.try_get::<_, i64>(1)?.unsigned_abs()));
+        }
+        Ok(())
+    }
+
+    /// The partition's requests since `since`, at most `limit` and the newest if there are more, in log order.
+    pub async fn requests_since(
+        &self,
+        context: &ContextName,
+        partition: i32,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<ArchivedRequest>, StoreError> {
+        let client = self.client().await?;
+        let (since, limit) = (to_sql_time(since), i64::try_from(limit).unwrap_or(i64::MAX));
+        let arguments: [&(dyn ToSql + Sync); 4] = [&context.as_str(), &partition, &since, &limit];
+        let mut rows = pin!(client.query_raw(REQUESTS, arguments).await?);
+        let mut requests = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            requests.push(ArchivedRequest {
+                request: StreamKey::of(row.try_get(0)?),
+                stream: StreamKey::of(row.try_get(1)?),
+                version: Version(row.try_get::<_, i64>(2)?.unsigned_abs()),
+                offset: row.try_get(3)?,
+                fingerprint: spina_core::ledger::event_fingerprint(row.try_get(4)?, row.try_get(5)?),
+                recorded_at: from_sql_time(row.try_get(6)?),
+            });
+        }
+        requests.reverse();
+        Ok(requests)
+    }
+}

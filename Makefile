@@ -1,0 +1,49 @@
+# Everything by one word. `make help` lists the words.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+SPINA := target/release/spina
+
+.PHONY: help install dev demo lint format test test-integration bench soak coverage build clean
+
+help: ## Lists what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+install: ## Installs missing system packages and downloads the servers (sudo when not root)
+	dev/install
+
+build: install ## Builds all binaries, optimised
+	$(CARGO) build --release --locked --workspace --bins
+
+dev: build ## Starts servers and services, and leaves them running
+	$(SPINA) up
+
+demo: build ## Starts everything, imports a year of flights, shows what came of it
+	$(SPINA) demo
+
+format: ## Formats the code
+	$(CARGO) fmt --all
+
+lint: install ## Formatting, clippy, licences and bans, layering
+	dev/lint
+
+test: install lint ## All tests, on servers of their own; leaves nothing running
+	$(CARGO) test --locked --workspace --exclude spina-tests
+	$(MAKE) test-integration
+
+test-integration: install ## The system tests alone
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked -p spina-tests -- --test-threads=1
+
+bench: build ## Append throughput and latency beside the raw floor of the same client
+	dev/with-servers $(CARGO) run --release --locked -p loadtest --
+
+soak: build ## Kills services at random for a long time while flights are imported
+	dev/soak
+
+coverage: install ## Line coverage of the pure crates
+	dev/coverage
+
+clean: ## Stops what was started here and removes what was built
+	-[ -x $(SPINA) ] && $(SPINA) down --purge
+	$(CARGO) clean

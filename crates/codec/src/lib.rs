@@ -8,9 +8,16 @@
 //! Suggested reading order: [`frame`], [`partitioner`], [`headers`], [`shape`], [`registry`], [`catalog`],
 //! [`recorded`], [`schema_files`].
 
+pub mod catalog;
 pub mod frame;
 pub mod headers;
 pub mod partitioner;
+pub mod recorded;
+pub mod registry;
+pub mod schema_files;
 pub mod shape;
 
+pub use catalog::{Catalog, EventType, SchemaCache};
 pub use headers::Headers;
+pub use registry::{RegistryClient, subject};
+pub use shape::{FieldMask, Shape};

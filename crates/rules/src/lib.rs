@@ -9,9 +9,11 @@
 //! - [`context`]: bounded contexts, their aggregates and events.
 //! - [`expr`]: expressions in CEL.
 //! - [`event_shape`]: what the rules need to know of the events' types.
+//! - [`projection`]: read models.
 
 pub mod context;
 pub mod event_shape;
 pub mod expr;
 pub mod node;
+pub mod projection;
 pub mod source;

@@ -1,0 +1,23 @@
+//! Whether two definitions give the same rows.
+
+use spina_core::{ModelShape, StreamKey};
+
+use super::definition::ModelDef;
+
+/// A hash of everything that decides about the rows: columns, key and rules, but no words for people. 32 hexadecimal
+/// digits. Other columns in another order count as another definition, since the table would differ.
+pub(super) fn fingerprint(shape: &ModelShape, def: &ModelDef) -> String {
+    let mut lines = vec![format!("1 {shape:?}")];
+    lines.extend(def.key.iter().map(|(name, text)| format!("key {} {:?}", name.value, text.value)));
+    let mut rules: Vec<_> = def.on.iter().collect();
+    rules.sort_by(|(a, _), (b, _)| a.value.cmp(&b.value));
+    for (event, rule) in rules {
+        let when = rule.when.as_ref().map(|when| &when.value);
+        let counts: Vec<_> = rule.count.iter().map(|name| name.value.as_str()).collect();
+        lines.push(format!("on {} when {when:?} delete {} count {counts:?}", event.value, rule.delete.value));
+        for (fold, entries) in rule.folds() {
+            lines.extend(entries.iter().map(|(name, text)| format!("{fold:?} {} {:?}", name.value, text.value)));
+        }
+    }
+    format!("{:032x}", StreamKey::of(&lines.join("\n")).0)
+}

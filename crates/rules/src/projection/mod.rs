@@ -1,0 +1,24 @@
+//! Read models: `projections.yaml` compiled into pure functions from events to row changes.
+//!
+//! ```text
+//! projections.yaml + event shapes -> compile -> Model
+//! Model::project(event)           -> changes of rows
+//! ```
+//!
+//! A model whose key is exactly `event.stream` sees its events in order, so every operation is allowed. Any other key
+//! is fed from several partitions at once and has no order: only operations that commute are allowed, and the others
+//! are refused when the definition is loaded.
+
+mod cell;
+mod compile;
+mod definition;
+mod fingerprint;
+mod model;
+mod rule;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use compile::compile;
+pub use model::{Model, ProjectError, WantedFields};

@@ -1,0 +1,50 @@
+//! The HTTP API: architecture.md section 8. JSON in and out, one error format.
+
+mod append;
+mod contexts;
+mod error;
+mod import;
+mod read;
+mod subscribe;
+mod view;
+
+use axum::Router;
+use axum::routing::{get, post};
+use spina_runtime::Api;
+use utoipa::OpenApi;
+
+use crate::contexts::Contexts;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Spina event-store",
+        description = "Publishes, reads and subscribes to the events of bounded contexts. Appends are conditional on the \
+            stream's version, idempotent by key, and acknowledged after their transaction has committed."
+    ),
+    paths(
+        append::append,
+        read::read_events,
+        read::read_state,
+        read::take_snapshot,
+        import::import,
+        subscribe::subscribe,
+        contexts::list
+    )
+)]
+struct Description;
+
+/// Routes and their description.
+pub fn api(contexts: Contexts) -> Api {
+    let routes = Router::new()
+        .route("/v1/contexts", get(contexts::list))
+        .route("/v1/{context}/streams/{stream}/events", get(read::read_events).post(append::append))
+        .route("/v1/{context}/streams/{stream}", get(read::read_state))
+        .route("/v1/{context}/streams/{stream}/snapshot", post(read::take_snapshot))
+        .with_state(contexts.clone());
+    let streaming = Router::new()
+        .route("/v1/{context}/import", post(import::import))
+        .route("/v1/{context}/events", get(subscribe::subscribe))
+        .with_state(contexts);
+    Api::new(Description::openapi()).routes(routes).streaming(streaming)
+}

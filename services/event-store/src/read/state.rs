@@ -1,0 +1,52 @@
+//! The state of a stream, now, at a version or at a time.
+
+use spina_core::{State, StreamId, Timestamp, Version};
+use spina_store::archive::StreamRange;
+
+use super::snapshots;
+use super::stream::{self, ReadError};
+use crate::context::Context;
+
+/// Events folded per read.
+const PAGE: u32 = 1_000;
+
+/// Until where a state is folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// The last event.
+    Now,
+    /// This version, if the stream has it; else its last.
+    Version(Version),
+    /// The last event before the first one that happened after this instant.
+    Time(Timestamp),
+}
+
+impl Until {
+    fn includes(self, version: Version, time: Timestamp) -> bool {
+        match self {
+            Self::Now => true,
+            Self::Version(last) => version <= last,
+            Self::Time(at) => time <= at,
+        }
+    }
+}
+
+/// Folds the stream's events, from its snapshot where that helps. A state of version 0 means: no such stream, or no
+/// event until then.
+pub async fn fold(context: &Context, stream: &StreamId, until: Until) -> Result<State, ReadError> {
+    let mut state = snapshots::usable(context, stream, until).await.unwrap_or_default();
+    loop {
+        let range = StreamRange { from: state.version.plus(1), backward: false, limit: PAGE };
+        let part = stream::read(context, stream, range).await?;
+        let whole_page = part.events.len() == PAGE as usize;
+        for event in &part.events {
+            if !until.includes(event.headers.version, event.headers.time) {
+                return Ok(state);
+            }
+            state = state.evolve(event);
+        }
+        if !whole_page {
+            return Ok(state);
+        }
+    }
+}

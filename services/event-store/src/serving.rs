@@ -1,0 +1,74 @@
+//! Which assigned partitions are not served yet, and why: what readiness tells.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use spina_core::ContextName;
+use spina_runtime::{Condition, Readiness};
+
+const COMPONENT: &str = "partitions";
+
+/// See the [module](self). Cheap to clone.
+#[derive(Clone)]
+pub struct Serving {
+    waiting: Arc<Mutex<BTreeMap<(String, i32), String>>>,
+    readiness: Readiness,
+}
+
+/// Stands for a context whose partitions are not known yet.
+const NOT_ASSIGNED: i32 = -1;
+
+impl Serving {
+    /// Nothing is served of these contexts so far.
+    pub fn new(readiness: Readiness, contexts: impl Iterator<Item = ContextName>) -> Self {
+        let own = Self { waiting: Arc::default(), readiness };
+        contexts.for_each(|context| own.waits(&context, NOT_ASSIGNED, "waits for its partitions"));
+        own.tell();
+        own
+    }
+
+    /// The partition is not served, for this reason.
+    pub fn waits(&self, context: &ContextName, partition: i32, reason: &str) {
+        self.lock().insert((context.to_string(), partition), reason.to_owned());
+        self.tell();
+    }
+
+    /// The context as a whole waits, for this reason.
+    pub fn context_waits(&self, context: &ContextName, reason: &str) {
+        self.waits(context, NOT_ASSIGNED, reason);
+    }
+
+    /// The partition is served.
+    pub fn serves(&self, context: &ContextName, partition: i32) {
+        self.left(context, partition);
+    }
+
+    /// The partition is not ours any more.
+    pub fn left(&self, context: &ContextName, partition: i32) {
+        let mut waiting = self.lock();
+        waiting.remove(&(context.to_string(), partition));
+        waiting.remove(&(context.to_string(), NOT_ASSIGNED));
+        drop(waiting);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let reasons: Vec<String> = self
+            .lock()
+            .iter()
+            .map(|((context, partition), reason)| {
+                if *partition == NOT_ASSIGNED {
+                    format!("{context} {reason}")
+                } else {
+                    format!("{context}/{partition} {reason}")
+                }
+            })
+            .collect();
+        let condition = if reasons.is_empty() { Condition::Ready } else { Condition::not_ready(reasons.join("; ")) };
+        self.readiness.set(COMPONENT, condition);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, i32), String>> {
+        self.waiting.lock().expect("no holder of this lock panics")
+    }
+}

@@ -13,6 +13,8 @@
 //! so whatever happens to `spina up`, `spina down` knows what to stop.
 
 mod artifacts;
+#[cfg(test)]
+mod compose;
 mod down;
 mod endpoints;
 mod identity;

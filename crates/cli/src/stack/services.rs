@@ -24,6 +24,10 @@ fn command(stack: &Stack, service: Part) -> Result<Command> {
     let endpoints = stack.endpoints().context("find the servers; run `spina up` first")?;
     let port = stack.port(service.name())?;
     let mut command = Command::new(binary(service.name())?);
+    for address in ["SPINA_EVENT_STORE_URL", "SPINA_PROJECTOR_URL"] {
+        // Meant for this command; a service refuses a setting that it does not know.
+        command.env_remove(address);
+    }
     command
         .env("SPINA_KAFKA", endpoints.kafka)
         .env("SPINA_REGISTRY_URL", endpoints.registry)

@@ -46,6 +46,8 @@ impl Publisher {
             .set("batch.size", "262144")
             .set("retry.backoff.ms", "10")
             .set("delivery.timeout.ms", DELIVERY_TIMEOUT_MS)
+            // How long a topic that nobody knows may be one that was just created.
+            .set("topic.metadata.propagation.max.ms", "3000")
             .set("queue.buffering.max.messages", "100000")
             .set("queue.buffering.max.kbytes", "65536");
         let producer =

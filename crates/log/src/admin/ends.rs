@@ -1,8 +1,6 @@
 //! Where partitions begin and end.
 
-use krafka::KrafkaError;
 use krafka::admin::{DescribeTopicsOptions, ListOffsetsOptions, OffsetSpec, TopicPartition};
-use krafka::error::ErrorCode;
 
 use super::Admin;
 use super::topics::{is_unknown_topic, unanswered};
@@ -40,23 +38,7 @@ impl Admin {
         found.into_iter().next().ok_or_else(|| LogError::UnknownPartition { topic: topic.to_owned(), partition })
     }
 
-    /// For each partition of the topic, the offset of the first record written at or after the time (milliseconds since
-    /// 1970); the end when there is none.
-    ///
-    /// # Errors
-    /// [`LogError::UnknownTopic`], [`LogError::Client`].
-    pub async fn offsets_at(&self, topic: &str, timestamp_ms: i64) -> Result<Vec<(i32, i64)>, LogError> {
-        let partitions: Vec<i32> = (0..self.partitions(topic).await?).collect();
-        let ends = self.look_up(topic, &partitions, OffsetSpec::Latest, false).await?;
-        let mut found = Vec::with_capacity(partitions.len());
-        for (partition, end) in partitions.iter().zip(ends) {
-            let spec = OffsetSpec::Timestamp(timestamp_ms);
-            found.push((*partition, self.look_up_one(topic, *partition, spec).await?.unwrap_or(end)));
-        }
-        Ok(found)
-    }
-
-    async fn partitions(&self, topic: &str) -> Result<i32, LogError> {
+    pub(super) async fn partitions(&self, topic: &str) -> Result<i32, LogError> {
         let found = self
             .client
             .describe_topics([topic], DescribeTopicsOptions::default())
@@ -108,21 +90,5 @@ impl Admin {
             }
         }
         Ok(offsets)
-    }
-
-    /// The offset the spec stands for; `None` when no record fits.
-    async fn look_up_one(&self, topic: &str, partition: i32, spec: OffsetSpec) -> Result<Option<i64>, LogError> {
-        let at = TopicPartition::new(topic, partition);
-        let answer = self
-            .client
-            .list_offsets([(at.clone(), spec)], ListOffsetsOptions::default())
-            .await
-            .and_then(|mut found| found.remove(&at).unwrap_or_else(|| Err(unanswered())));
-        match answer {
-            Ok(listed) => Ok(Some(listed.offset)),
-            // The client's word for an answer without an offset.
-            Err(KrafkaError::Broker { code: ErrorCode::OffsetNotAvailable, .. }) => Ok(None),
-            Err(error) => Err(LogError::client(format!("look up a time in {topic}/{partition}"), error)),
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod ends;
+mod times;
 mod topics;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ const ADMIN_BACKOFF: Duration = Duration::from_millis(20);
 /// Asks and administers a cluster, on a connection pool of its own.
 #[derive(Debug)]
 pub struct Admin {
+    config: LogConfig,
     client: AdminClient,
 }
 
@@ -33,6 +35,6 @@ impl Admin {
     pub async fn connect(config: &LogConfig) -> Result<Self, LogError> {
         let kafka = config.krafka().await?;
         let client = kafka.admin().default_api_timeout(CALL_TIMEOUT).retry_backoff(ADMIN_BACKOFF);
-        Ok(Self { client })
+        Ok(Self { config: config.clone(), client })
     }
 }

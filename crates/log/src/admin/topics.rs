@@ -1,6 +1,7 @@
 //! Topics: which there are, how they are made, making them.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use krafka::KrafkaError;
 use krafka::admin::{
@@ -9,7 +10,7 @@ use krafka::admin::{
 };
 use krafka::error::ErrorCode;
 
-use super::Admin;
+use super::{ADMIN_BACKOFF, Admin, CALL_TIMEOUT};
 use crate::LogError;
 
 /// What Kafka calls a setting that was made on the topic itself (`DYNAMIC_TOPIC_CONFIG`).
@@ -98,10 +99,7 @@ impl Admin {
         topic.configs = spec.configs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let answers = self.client.create_topics([topic], CreateTopicsOptions::default()).await;
         match answers.and_then(|mut answers| answers.remove(&spec.name).unwrap_or_else(|| Err(unanswered()))) {
-            Ok(()) => {
-                self.ends(&spec.name).await?;
-                Ok(true)
-            }
+            Ok(()) => self.wait_for(&spec.name).await.map(|()| true),
             Err(KrafkaError::Broker { code: ErrorCode::TopicAlreadyExists, .. }) => Ok(false),
             Err(error) => Err(failed(error)),
         }
@@ -119,6 +117,23 @@ impl Admin {
             .await
             .and_then(|mut answers| answers.remove(&of).unwrap_or_else(|| Err(unanswered())))
             .map_err(|error| LogError::client(format!("alter topic {topic}"), error))
+    }
+
+    /// Waits until every partition of a topic just created has a leader that answers. The controller says yes before the
+    /// brokers know.
+    async fn wait_for(&self, topic: &str) -> Result<(), LogError> {
+        let begun = Instant::now();
+        loop {
+            match self.ends(topic).await {
+                Ok(_) => return Ok(()),
+                Err(LogError::UnknownTopic(_) | LogError::UnknownPartition { .. })
+                    if begun.elapsed() < CALL_TIMEOUT =>
+                {
+                    tokio::time::sleep(ADMIN_BACKOFF).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Deletes the topic and all its records; `false` when there is none of that name.

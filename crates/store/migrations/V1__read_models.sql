@@ -1,5 +1,8 @@
 -- The projector's book-keeping. The rows themselves are in one schema per context, one table per model.
 
+-- Numbers for writers: whoever takes a model over draws one, and a writer with an older one cannot commit.
+CREATE SEQUENCE spina.generations;
+
 -- One row per table that a projection fills: the live one, and the one of a rebuild while there is one.
 -- The row is the lock and the checkpoint: a batch commits only if generation and next_offsets are what its writer
 -- believes, so neither a frozen former projector nor a lost answer can apply anything twice.
@@ -7,7 +10,7 @@ CREATE TABLE spina.models (
     context      text        NOT NULL,
     model        text        NOT NULL,
     slot         text        NOT NULL CHECK (slot IN ('live', 'rebuild')),
-    -- grows with each projector that takes the model over
+    -- of the projector that fills the table; each one that takes it over draws a new one
     generation   bigint      NOT NULL,
     -- next offset to read of each partition of the events topic, by partition
     next_offsets bigint[]    NOT NULL,

@@ -25,6 +25,9 @@ pub enum StoreError {
     /// The address of the database cannot be used.
     #[error("database address is not usable: {0}")]
     Address(String),
+    /// Something is too long or too large to be stored.
+    #[error("{0}")]
+    Limit(String),
     /// Something stored is not what this program writes.
     #[error("{what} in the database is not readable")]
     Corrupt {
@@ -52,7 +55,12 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::Timeout(_) | Self::Contended(_) => true,
-            Self::Refused(_) | Self::Migration(_) | Self::Address(_) | Self::Corrupt { .. } | Self::Json(_) => false,
+            Self::Refused(_)
+            | Self::Migration(_)
+            | Self::Address(_)
+            | Self::Limit(_)
+            | Self::Corrupt { .. }
+            | Self::Json(_) => false,
         }
     }
 }

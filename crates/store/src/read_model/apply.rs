@@ -1,0 +1,112 @@
+//! Applying a batch: rows and checkpoint in one transaction, or nothing.
+
+use deadpool_postgres::{Object, Transaction};
+use postgres_types::ToSql;
+use spina_core::{Batch, Cell, ModelShape, RowChange};
+
+use super::rows::{Row, Statement, delete, grouped, upsert};
+use super::sql::table;
+use super::{Lease, ModelName, Slot};
+use crate::{Store, StoreError};
+
+/// Statements that one connection keeps prepared; beyond that it starts over.
+const PREPARED_MAX: usize = 256;
+
+/// The changes of a batch, sorted by key: neighbours in the table are written one after the other.
+#[derive(Debug, Default)]
+pub struct RowBatch {
+    rows: Vec<(Vec<Cell>, RowChange)>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// Rows and checkpoint are stored.
+    Committed,
+    /// The books say something else than the lease: nothing was stored. [`Store::resume_model`] tells what is true.
+    LeaseLost,
+}
+
+impl From<Batch> for RowBatch {
+    fn from(batch: Batch) -> Self {
+        let mut rows: Vec<_> = batch.into_rows().collect();
+        rows.sort_unstable_by(|(a, _), (b, _)| {
+            let differing =
+                a.iter().zip(b).map(|(a, b)| a.compare(b)).find(|order| *order != Some(std::cmp::Ordering::Equal));
+            differing.flatten().unwrap_or(std::cmp::Ordering::Equal)
+        });
+        Self { rows }
+    }
+}
+
+impl RowBatch {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// First statement of the transaction: it takes the row's lock, so a rival waits here and then finds the lease lost.
+const MOVE_CHECKPOINT: &str = "UPDATE spina.models SET next_offsets = $5 \
+    WHERE context = $1 AND model = $2 AND slot = $3 AND generation = $4 AND next_offsets = $6";
+
+impl Store {
+    /// Applies a batch that leads from the lease's offsets to `next_offsets`. `synchronous_commit` is off: a crash of
+    /// the database loses rows and checkpoint together, and the log gives them again.
+    ///
+    /// After an error it is not known whether the batch was committed; [`Store::resume_model`] finds out.
+    pub async fn apply(
+        &self,
+        name: &ModelName,
+        slot: Slot,
+        shape: &ModelShape,
+        lease: &Lease,
+        next_offsets: &[i64],
+        batch: &RowBatch,
+    ) -> Result<Applied, StoreError> {
+        let mut client: Object = self.client().await?;
+        if client.statement_cache.size() > PREPARED_MAX {
+            client.statement_cache.clear();
+        }
+        let transaction = client.transaction().await?;
+        transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
+        let (context, slot_name) = (name.context.as_str(), slot.name());
+        let guard: [&(dyn ToSql + Sync); 6] =
+            [&context, &name.model, &slot_name, &lease.generation, &next_offsets, &lease.next_offsets];
+        let statement = transaction.prepare_cached(MOVE_CHECKPOINT).await?;
+        if transaction.execute(&statement, &guard).await? != 1 {
+            return Ok(Applied::LeaseLost);
+        }
+        write(&transaction, &table(name, slot), shape, batch).await?;
+        transaction.commit().await?;
+        Ok(Applied::Committed)
+    }
+}
+
+async fn write(
+    transaction: &Transaction<'_>,
+    table: &str,
+    shape: &ModelShape,
+    batch: &RowBatch,
+) -> Result<(), StoreError> {
+    let resets: Vec<&[Cell]> = batch.rows.iter().filter(|(_, row)| row.reset).map(|(key, _)| key.as_slice()).collect();
+    if !resets.is_empty() {
+        execute(transaction, &delete(table, shape, &resets)?).await?;
+    }
+    let upserts = batch.rows.iter().filter_map(|(key, row)| -> Option<Row<'_>> { Some((key, row.upsert.as_deref()?)) });
+    for (sets, rows) in grouped(shape, upserts) {
+        execute(transaction, &upsert(table, shape, &sets, &rows)?).await?;
+    }
+    Ok(())
+}
+
+async fn execute(transaction: &Transaction<'_>, statement: &Statement<'_>) -> Result<(), StoreError> {
+    let prepared = transaction.prepare_cached(&statement.sql).await?;
+    transaction.execute(&prepared, &statement.parameters()).await?;
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! Taking a model over, and finding out where it stands.
+
+use deadpool_postgres::Transaction;
+use spina_core::{ContextName, ModelShape, StreamKey};
+use tokio_postgres::Row;
+
+use super::ddl::create_table;
+use super::sql::{ident, table};
+use super::{ModelName, SCHEMA_BYTES_MAX, Slot};
+use crate::{Store, StoreError};
+
+/// The right to fill a table, and where it stood when the right was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Number of this writer; greater than that of every writer before.
+    pub generation: i64,
+    /// Next offset to read, by partition.
+    pub next_offsets: Vec<i64>,
+}
+
+/// The answer to taking a model over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taking {
+    /// Taken; everybody else has lost it.
+    Taken(Lease),
+    /// The table was filled by another definition: it must be rebuilt, nothing was touched.
+    DefinitionChanged {
+        /// The shape of the table that is there.
+        shape: ModelShape,
+        /// Where it stands.
+        next_offsets: Vec<i64>,
+    },
+    /// The context has another number of partitions than the one that the checkpoint was written for.
+    PartitionsChanged {
+        /// Number of partitions of the checkpoint.
+        stored: usize,
+    },
+}
+
+/// The answer to asking after a write that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resumed {
+    /// The model is still ours; go on from here.
+    Going(Lease),
+    /// Somebody else has taken it over, or it was dropped.
+    Superseded,
+}
+
+/// A row of the books.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelRow {
+    /// The model's name.
+    pub model: String,
+    /// Which of its tables.
+    pub slot: Slot,
+    /// Next offset to read, by partition.
+    pub next_offsets: Vec<i64>,
+    /// Of the definition that fills it.
+    pub fingerprint: String,
+    /// Its columns.
+    pub shape: ModelShape,
+    /// Whether it was paused by a person.
+    pub paused: bool,
+}
+
+const LIST: &str = "SELECT model, slot, next_offsets, fingerprint, shape, paused FROM spina.models WHERE context = $1 \
+    ORDER BY model, slot";
+const LOCK: &str = "SELECT next_offsets, fingerprint, shape FROM spina.models \
+    WHERE context = $1 AND model = $2 AND slot = $3 FOR UPDATE";
+const RENEW: &str = "UPDATE spina.models SET generation = nextval('spina.generations') \
+    WHERE context = $1 AND model = $2 AND slot = $3 RETURNING generation, next_offsets";
+const RENEW_OWN: &str = "UPDATE spina.models SET generation = nextval('spina.generations') \
+    WHERE context = $1 AND model = $2 AND slot = $3 AND generation <= $4 RETURNING generation, next_offsets";
+const INSERT: &str = "INSERT INTO spina.models (context, model, slot, generation, next_offsets, fingerprint, shape) \
+    VALUES ($1, $2, $3, nextval('spina.generations'), $4, $5, $6) RETURNING generation, next_offsets";
+const DELETE: &str = "DELETE FROM spina.models WHERE context = $1 AND model = $2 AND slot = $3";
+const PAUSE: &str = "UPDATE spina.models SET paused = $3 WHERE context = $1 AND model = $2 AND slot = 'live'";
+
+impl Store {
+    /// Takes a table over, from offset 0 if it does not exist yet. Waits for a transaction of the former writer, which
+    /// the server ends after 10 s at the latest.
+    pub async fn take_model(
+        &self,
+        name: &ModelName,
+        slot: Slot,
+        shape: &ModelShape,
+        fingerprint: &str,
+        partitions: usize,
+    ) -> Result<Taking, StoreError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        lock_context(&transaction, &name.context).await?;
+        let known = transaction.query_opt(LOCK, &[&name.context.as_str(), &name.model, &slot.name()]).await?;
+        let table_exists = table_exists(&transaction, name, slot).await?;
+        if let Some(row) = known.filter(|_| table_exists) {
+            let next_offsets: Vec<i64> = row.try_get(0)?;
+            if row.try_get::<_, &str>(1)? != fingerprint {
+                return Ok(Taking::DefinitionChanged { shape: shape_of(&row, 2)?, next_offsets });
+            }
+            if next_offsets.len() != partitions {
+                return Ok(Taking::PartitionsChanged { stored: next_offsets.len() });
+            }
+            let row = transaction.query_one(RENEW, &[&name.context.as_str(), &name.model, &slot.name()]).await?;
+            transaction.commit().await?;
+            return Ok(Taking::Taken(lease(&row)?));
+        }
+        let lease = start(&transaction, name, slot, shape, fingerprint, partitions).await?;
+        transaction.commit().await?;
+        Ok(Taking::Taken(lease))
+    }
+
+    /// Drops what a rebuild left and begins a new one at offset 0.
+    pub async fn begin_rebuild(
+        &self,
+        name: &ModelName,
+        shape: &ModelShape,
+        fingerprint: &str,
+        partitions: usize,
+    ) -> Result<Lease, StoreError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        lock_context(&transaction, &name.context).await?;
+        let lease = start(&transaction, name, Slot::Rebuild, shape, fingerprint, partitions).await?;
+        transaction.commit().await?;
+        Ok(lease)
+    }
+
+    /// After a write whose end is not known, or that was refused: what is true now? A transaction of ours that the
+    /// server is still ending is waited for. A smaller generation than ours means that the database went back in time
+    /// (a fail-over to a standby that lagged): the model is still ours and the log fills it again.
+    pub async fn resume_model(&self, name: &ModelName, slot: Slot, generation: i64) -> Result<Resumed, StoreError> {
+        let client = self.client().await?;
+        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+            [&name.context.as_str(), &name.model, &slot.name(), &generation];
+        let row = client.query_opt(RENEW_OWN, &parameters).await?;
+        row.map_or(Ok(Resumed::Superseded), |row| lease(&row).map(Resumed::Going))
+    }
+
+    /// The books of a context.
+    pub async fn models(&self, context: &ContextName) -> Result<Vec<ModelRow>, StoreError> {
+        let client = self.client().await?;
+        let rows = client.query(LIST, &[&context.as_str()]).await?;
+        rows.iter().map(model_row).collect()
+    }
+
+    /// Remembers whether a person has paused the model.
+    pub async fn set_model_paused(&self, name: &ModelName, paused: bool) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        client.execute(PAUSE, &[&name.context.as_str(), &name.model, &paused]).await?;
+        Ok(())
+    }
+}
+
+/// Creating schemas and tables is serialised per context: `IF NOT EXISTS` alone races.
+async fn lock_context(transaction: &Transaction<'_>, context: &ContextName) -> Result<(), StoreError> {
+    if context.as_str().len() > SCHEMA_BYTES_MAX {
+        let message =
+            format!("the context name {context} is longer than {SCHEMA_BYTES_MAX} bytes, a schema cannot bear it");
+        return Err(StoreError::Limit(message));
+    }
+    let key = StreamKey::of(context.as_str()).0 as i64;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&key]).await?;
+    transaction.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", ident(context.as_str()))).await?;
+    Ok(())
+}
+
+async fn table_exists(transaction: &Transaction<'_>, name: &ModelName, slot: Slot) -> Result<bool, StoreError> {
+    let row = transaction.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table(name, slot)]).await?;
+    Ok(row.try_get(0)?)
+}
+
+async fn start(
+    transaction: &Transaction<'_>,
+    name: &ModelName,
+    slot: Slot,
+    shape: &ModelShape,
+    fingerprint: &str,
+    partitions: usize,
+) -> Result<Lease, StoreError> {
+    let context = name.context.as_str();
+    transaction.execute(DELETE, &[&context, &name.model, &slot.name()]).await?;
+    let (drop_it, create_it) = (format!("DROP TABLE IF EXISTS {}", table(name, slot)), create_table(name, slot, shape));
+    transaction.batch_execute(&format!("{drop_it};\n{create_it}")).await?;
+    let (offsets, shape) = (vec![0_i64; partitions], serde_json::to_value(shape)?);
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+        [&context, &name.model, &slot.name(), &offsets, &fingerprint, &shape];
+    lease(&transaction.query_one(INSERT, &parameters).await?)
+}
+
+fn lease(row: &Row) -> Result<Lease, StoreError> {
+    Ok(Lease { generation: row.try_get(0)?, next_offsets: row.try_get(1)? })
+}
+
+fn shape_of(row: &Row, column: usize) -> Result<ModelShape, StoreError> {
+    Ok(serde_json::from_value(row.try_get(column)?)?)
+}
+
+fn model_row(row: &Row) -> Result<ModelRow, StoreError> {
+    let slot = match row.try_get(1)? {
+        "live" => Slot::Live,
+        "rebuild" => Slot::Rebuild,
+        _ => return Err(StoreError::Corrupt { what: "a model's slot" }),
+    };
+    Ok(ModelRow {
+        model: row.try_get(0)?,
+        slot,
+        next_offsets: row.try_get(2)?,
+        fingerprint: row.try_get(3)?,
+        shape: shape_of(row, 4)?,
+        paused: row.try_get(5)?,
+    })
+}

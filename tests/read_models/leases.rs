@@ -1,0 +1,110 @@
+use spina_core::{CellType, Fold, ModelShape, Op};
+use spina_store::read_model::{Applied, Resumed, Slot, Swap, Taking};
+
+use crate::support::{Books, PARTITIONS, shape, upsert};
+
+fn counter() -> ModelShape {
+    shape(&[("n", CellType::Long, Fold::Add)])
+}
+
+fn one(id: i64) -> Vec<spina_core::Change> {
+    vec![upsert(id, vec![(0, Op::Add(1))])]
+}
+
+#[tokio::test]
+async fn a_model_is_taken_from_the_start_and_then_from_its_checkpoint() {
+    let books = Books::of(counter()).await;
+    let mut lease = books.take().await;
+    assert_eq!(lease.next_offsets, [0, 0]);
+    books.apply(Slot::Live, &mut lease, [5, 3], one(1)).await;
+    assert_eq!(books.take().await.next_offsets, [5, 3]);
+    let row = books.store.models(&books.name.context).await.unwrap().remove(0);
+    assert_eq!((row.slot, row.next_offsets.as_slice(), row.paused), (Slot::Live, &[5, 3][..], false));
+    assert_eq!(row.shape, books.shape);
+}
+
+#[tokio::test]
+async fn a_former_writer_can_write_nothing() {
+    let books = Books::of(counter()).await;
+    let mut former = books.take().await;
+    let mut current = books.take().await;
+    assert_eq!(books.apply(Slot::Live, &mut former, [1, 0], one(1)).await, Applied::LeaseLost);
+    assert_eq!(books.apply(Slot::Live, &mut current, [1, 0], one(1)).await, Applied::Committed);
+    assert!(books.all().await[0]["n"] == 1);
+    let generation = former.generation;
+    let resumed = books.store.resume_model(&books.name, Slot::Live, generation).await.unwrap();
+    assert_eq!(resumed, Resumed::Superseded);
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_was_lost_is_not_applied_twice() {
+    let books = Books::of(counter()).await;
+    let mut lease = books.take().await;
+    let unaware = lease.clone();
+    books.apply(Slot::Live, &mut lease, [1, 0], one(1)).await;
+    assert_eq!(books.apply(Slot::Live, &mut unaware.clone(), [1, 0], one(1)).await, Applied::LeaseLost);
+    let Resumed::Going(lease) = books.store.resume_model(&books.name, Slot::Live, unaware.generation).await.unwrap()
+    else {
+        panic!("the model is still ours");
+    };
+    assert_eq!(lease.next_offsets, [1, 0]);
+    assert!(books.all().await[0]["n"] == 1);
+}
+
+#[tokio::test]
+async fn another_definition_touches_nothing() {
+    let books = Books::of(counter()).await;
+    let mut lease = books.take().await;
+    books.apply(Slot::Live, &mut lease, [4, 0], one(1)).await;
+    let changed = Taking::DefinitionChanged { shape: books.shape.clone(), next_offsets: vec![4, 0] };
+    assert_eq!(books.take_with("another").await, changed);
+    assert_eq!(books.apply(Slot::Live, &mut lease, [5, 0], one(1)).await, Applied::Committed);
+}
+
+#[tokio::test]
+async fn a_dropped_table_starts_over() {
+    let books = Books::of(counter()).await;
+    let mut lease = books.take().await;
+    books.apply(Slot::Live, &mut lease, [4, 0], one(1)).await;
+    let client = books.store.client().await.unwrap();
+    client.batch_execute(&format!("DROP TABLE \"{}\".model", books.name.context)).await.unwrap();
+    assert_eq!(books.take().await.next_offsets, [0, 0]);
+    assert!(books.all().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_rebuilt_table_takes_the_place_of_the_live_one_in_one_step() {
+    let books = Books::of(counter()).await;
+    let mut live = books.take().await;
+    books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    books.apply(Slot::Rebuild, &mut rebuild, [4, 1], one(2)).await;
+    let behind = books.store.swap_rebuilt(&books.name, &rebuild).await.unwrap();
+    assert_eq!(behind, Swap::Behind { live: vec![4, 2] });
+    assert!(books.all().await[0]["id"] == 1);
+    books.apply(Slot::Rebuild, &mut rebuild, [4, 2], one(2)).await;
+    let Swap::Done(mut lease) = books.store.swap_rebuilt(&books.name, &rebuild).await.unwrap() else {
+        panic!("the rebuilt table is not behind");
+    };
+    assert!(books.all().await[0]["id"] == 2 && books.all().await[0]["n"] == 2);
+    assert_eq!(books.apply(Slot::Live, &mut live, [5, 2], one(1)).await, Applied::LeaseLost);
+    assert_eq!(books.apply(Slot::Rebuild, &mut rebuild, [5, 2], one(1)).await, Applied::LeaseLost);
+    assert_eq!(books.apply(Slot::Live, &mut lease, [5, 2], one(1)).await, Applied::Committed);
+    let client = books.store.client().await.unwrap();
+    let kept = client.query(&format!("SELECT id FROM \"{}\".model__old", books.name.context), &[]).await.unwrap();
+    assert_eq!(kept[0].get::<_, i64>(0), 1);
+}
+
+#[tokio::test]
+async fn a_rebuild_can_be_begun_again_and_dropped() {
+    let books = Books::of(counter()).await;
+    books.take().await;
+    let mut first = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    books.apply(Slot::Rebuild, &mut first, [1, 0], one(1)).await;
+    let second = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    assert_eq!(second.next_offsets, [0, 0]);
+    assert_eq!(books.apply(Slot::Rebuild, &mut first, [2, 0], one(1)).await, Applied::LeaseLost);
+    books.store.drop_rebuild(&books.name).await.unwrap();
+    assert_eq!(books.store.swap_rebuilt(&books.name, &second).await.unwrap(), Swap::LeaseLost);
+    assert_eq!(books.store.models(&books.name.context).await.unwrap().len(), 1);
+}

@@ -11,6 +11,7 @@ pub mod batch;
 pub mod model;
 pub mod decider;
 pub mod event;
+pub mod event_shape;
 pub mod ledger;
 pub mod position;
 pub mod state;

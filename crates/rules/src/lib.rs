@@ -8,12 +8,12 @@
 //! - [`node`]: a definition as a tree, read by hand so that all its problems are found at once.
 //! - [`context`]: bounded contexts, their aggregates and events.
 //! - [`expr`]: expressions in CEL.
-//! - [`event_shape`]: what the rules need to know of the events' types.
 //! - [`projection`]: read models.
 
 pub mod context;
-pub mod event_shape;
 pub mod expr;
 pub mod node;
 pub mod projection;
 pub mod source;
+
+pub use spina_core::event_shape;

@@ -31,6 +31,7 @@ mod error;
 mod input;
 mod kind;
 mod mask;
+mod outline;
 mod temporal;
 
 use std::sync::Arc;

@@ -1,6 +1,4 @@
-//! What the rules need to know of an event type: its fields and their kinds.
-//!
-//! The rules know nothing of Avro. Whoever loads them fills these types from the schemas.
+//! What rules need to know of an event type: its fields and their kinds, without any word of Avro.
 
 /// An event type of a context.
 #[derive(Debug, Clone, PartialEq, Eq)]

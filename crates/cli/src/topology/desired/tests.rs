@@ -1,0 +1,171 @@
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+
+const REPLY: &str = r#"{"type": "record", "name": "Reply", "namespace": "spina", "fields": []}"#;
+const LANDED: &str = r#"{
+  "type": "record", "name": "FlightLanded", "namespace": "flights",
+  "fields": [
+    {"name": "carrier", "type": "string"}
+  ]
+}"#;
+const CONTEXT: &str = "\
+context: flights
+partitions: 4
+aggregates:
+  flight:
+    events: [FlightLanded]
+";
+
+/// A topology and its schemas in a folder of their own.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write("topology/flights/context.yaml", CONTEXT);
+        folder.write("schemas/flights/FlightLanded.avsc", LANDED);
+        folder.write("schemas/spina/Reply.avsc", REPLY);
+        folder
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn read(&self) -> Files {
+        read(&self.path("topology"), &self.path("schemas"))
+    }
+
+    /// What is told, with files relative to the folder.
+    fn told(&self, problems: &[Problem]) -> String {
+        let prefix = format!("{}/", self.0.path().display());
+        problems.iter().map(|problem| format!("{problem}\n").replace(&prefix, "")).collect()
+    }
+
+    fn problems(&self) -> String {
+        self.told(&self.read().problems)
+    }
+}
+
+#[test]
+fn a_context_wants_its_topics_and_its_events_under_both_of_them() {
+    let files = Folder::new().read();
+    assert!(files.problems.is_empty() && files.warnings.is_empty(), "{files:?}");
+    let subjects: Vec<&str> = files.desired.subjects.iter().map(|subject| subject.name.as_str()).collect();
+    assert_eq!(
+        subjects,
+        [
+            "flights.commands.v1-flights.FlightLanded",
+            "flights.events.v1-flights.FlightLanded",
+            "flights.replies.v1-spina.Reply",
+        ]
+    );
+    assert_eq!(files.desired.topics.len(), 4);
+}
+
+#[test]
+fn an_event_without_schema_is_found_where_it_is_listed() {
+    let folder = Folder::new();
+    folder.write("topology/flights/context.yaml", &CONTEXT.replace("[FlightLanded]", "[FlightLanded, FlightLost]"));
+    assert_eq!(
+        folder.problems(),
+        "topology/flights/context.yaml:5:28: event `FlightLost` has no schema: schemas/flights/FlightLost.avsc does \
+         not exist\n"
+    );
+}
+
+#[test]
+fn a_schema_that_no_context_lists_is_a_warning() {
+    let folder = Folder::new();
+    folder.write("schemas/flights/FlightLost.avsc", &LANDED.replace("FlightLanded", "FlightLost"));
+    let files = folder.read();
+    assert!(files.problems.is_empty());
+    assert!(folder.told(&files.warnings).starts_with("schemas/flights/FlightLost.avsc: no context lists"), "{files:?}");
+}
+
+#[test]
+fn schemas_that_do_not_compile_are_refused() {
+    let recursive = LANDED.replace(r#""string""#, r#"["null", "FlightLanded"]"#);
+    for (schema, place, word) in [
+        (recursive.as_str(), ":4:42", "contains itself"),
+        (&LANDED.replace(r#""string""#, r#""strnig""#), ":4:33", "strnig"),
+        (&LANDED.replace("\"fields\": [", "\"fields\": [,"), ":3:", ""),
+        ("{'type': 'record'}", ":1:2", "not JSON"),
+        ("\"string\"", ":1:1", "not a record"),
+        (&LANDED.replace("\"flights\"", "\"trains\""), "", "holds record trains.FlightLanded"),
+    ] {
+        let folder = Folder::new();
+        folder.write("schemas/flights/FlightLanded.avsc", schema);
+        let problems = folder.problems();
+        assert!(problems.starts_with(&format!("schemas/flights/FlightLanded.avsc{place}")), "{problems}");
+        assert!(problems.contains(word) && problems.lines().count() == 1, "{word}: {problems}");
+    }
+}
+
+#[test]
+fn the_reply_has_to_be_there() {
+    let folder = Folder::new();
+    fs::remove_file(folder.path("schemas/spina/Reply.avsc")).unwrap();
+    assert_eq!(folder.problems(), "schemas/spina/Reply.avsc: the schema of spina.Reply is missing\n");
+}
+
+#[test]
+fn problems_of_all_files_are_told_at_once() {
+    let folder = Folder::new();
+    folder.write("topology/flights/context.yaml", &format!("{CONTEXT}sagas: {{}}\n").replace("4", "4000"));
+    folder.write("topology/trains/context.yaml", "context: trains\n");
+    folder.write("schemas/flights/FlightLanded.avsc", "{");
+    let problems = folder.problems();
+    for start in [
+        "topology/flights/context.yaml:2:13: `partitions`",
+        "topology/flights/context.yaml:6:1: a context has no key `sagas`",
+        "topology/trains/context.yaml:1:1: `partitions` is missing",
+        "topology/trains/context.yaml:1:1: `aggregates` is missing",
+        "schemas/flights/FlightLanded.avsc:1:",
+    ] {
+        assert!(problems.lines().any(|line| line.starts_with(start)), "{start}: {problems}");
+    }
+}
+
+#[test]
+fn the_files_of_this_repository_are_in_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let files = read(&root.join("topology"), &root.join("schemas"));
+    assert!(files.problems.is_empty() && files.warnings.is_empty(), "{files:?}");
+    assert!(files.desired.subjects.len() >= 11);
+}
+
+#[test]
+fn read_models_must_compile_against_the_schemas() {
+    let model = |carrier: &str, event: &str| {
+        format!(
+            "models:\n  landings:\n    key: {{carrier: {carrier}}}\n    on:\n      {event}:\n        count: [landed]\n"
+        )
+    };
+    let folder = Folder::new();
+    folder.write("topology/flights/projections.yaml", &model("data.carrier", "FlightLanded"));
+    assert_eq!(folder.problems(), "");
+    folder.write("topology/flights/projections.yaml", &model("data.", "FlightLanded"));
+    assert!(folder.problems().starts_with("topology/flights/projections.yaml:3:"), "{}", folder.problems());
+    folder.write("topology/flights/projections.yaml", &model("data.carrier", "FlightLost"));
+    assert!(folder.problems().contains("projections.yaml:5:7: "), "{}", folder.problems());
+}
+
+#[test]
+fn a_read_model_of_an_event_without_schema_is_not_a_second_problem() {
+    let folder = Folder::new();
+    fs::remove_file(folder.path("schemas/flights/FlightLanded.avsc")).unwrap();
+    let model = "models:\n  landings:\n    key: {stream: event.stream}\n    on:\n      FlightLanded:\n        count: [landed]\n";
+    folder.write("topology/flights/projections.yaml", model);
+    let problems = folder.problems();
+    assert!(problems.contains("context.yaml:5:14: event `FlightLanded` has no schema"), "{problems}");
+    assert_eq!(problems.lines().count(), 1, "{problems}");
+}

@@ -1,0 +1,211 @@
+//! `spina topology`: contexts, topics and schemas as data.
+//!
+//! ```text
+//! topology/, schemas/ --desired::read--> Desired -+
+//!                                                 +-- diff (pure) --> Plan --> render, carry_out
+//! cluster, registry  --actual::read---> Actual  --+
+//! ```
+//!
+//! Everything is checked before anything is done, and all problems are told at once. Nothing is ever deleted.
+
+mod actual;
+mod avro;
+mod carry_out;
+mod desired;
+mod diff;
+mod evolution;
+mod plan;
+mod render;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use spina_codec::registry::{RegistryClient, RegistryError};
+use spina_log::LogConfig;
+use spina_log::admin::Admin;
+
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+use crate::reach::Reach;
+use carry_out::{carry_out, settle};
+use desired::{Desired, Files};
+pub use plan::Counts;
+use plan::{Action, Plan};
+
+/// Exit code of `spina topology plan` where there is something to apply.
+const CHANGES_PENDING: u8 = 2;
+
+/// Show or apply what topology/ and schemas/ ask for: topics in Kafka, schemas in the registry
+#[derive(Debug, Args)]
+pub struct TopologyArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check the files and show what would change
+    ///
+    /// Exit code 0: no changes. 2: there are changes to apply. 3: the files have problems, or ask for what cannot be.
+    Plan(Where),
+    /// Check the files and make the cluster and the registry as they say
+    ///
+    /// Creates topics, corrects their settings, registers schemas. Never deletes anything. Can be interrupted and run
+    /// again; running it twice changes nothing.
+    Apply(Where),
+}
+
+/// Where the files and the servers are.
+#[derive(Debug, Args)]
+struct Where {
+    /// Folder with a sub-folder for each context
+    #[arg(long, env = "SPINA_TOPOLOGY_DIR", default_value = "topology")]
+    topology_dir: PathBuf,
+    /// Folder with the Avro schemas, a sub-folder for each context
+    #[arg(long, env = "SPINA_SCHEMAS_DIR", default_value = "schemas")]
+    schemas_dir: PathBuf,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// What [`apply`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Applied {
+    /// How many things it added and changed; both 0 where all was well already.
+    pub counts: Counts,
+}
+
+impl TopologyArgs {
+    /// Does it. The exit code of a plan tells whether there is something to apply.
+    pub async fn run(self, format: Format) -> Result<ExitCode> {
+        let (place, applies) = match self.verb {
+            Verb::Plan(place) => (place, false),
+            Verb::Apply(place) => (place, true),
+        };
+        let (kafka, registry_url) = (place.reach.kafka()?, place.reach.registry()?);
+        match prepare(&kafka, &registry_url, &place.topology_dir, &place.schemas_dir).await? {
+            Prepared::Refused(plan) => {
+                if format != Format::Text {
+                    output::json(&render::json(&plan))?;
+                }
+                Err(refusal(&plan).into())
+            }
+            Prepared::Ready(ready) if applies => ready.apply_aloud(format).await,
+            Prepared::Ready(ready) => ready.show(format),
+        }
+    }
+}
+
+/// Checks the files, and makes Kafka at `kafka` (`host:port`) and the registry's Confluent API at `registry_url` as they
+/// say. The error tells every problem there is.
+pub async fn apply(kafka: &str, registry_url: &str, topology_dir: &Path, schemas_dir: &Path) -> Result<Applied> {
+    match prepare(kafka, registry_url, topology_dir, schemas_dir).await? {
+        Prepared::Refused(plan) => Err(refusal(&plan).into()),
+        Prepared::Ready(ready) => ready.apply(|_| {}).await,
+    }
+}
+
+/// Files and servers, compared.
+enum Prepared {
+    /// There are problems.
+    Refused(Plan),
+    /// The plan can be carried out.
+    Ready(Box<Ready>),
+}
+
+async fn prepare(kafka: &str, registry_url: &str, topology_dir: &Path, schemas_dir: &Path) -> Result<Prepared> {
+    let Files { desired, warnings, problems } = desired::read(topology_dir, schemas_dir);
+    let compared = compare(&desired, kafka, registry_url).await;
+    let (mut plan, servers) = match compared {
+        Ok((plan, servers)) => (plan, Some(servers)),
+        // The files' problems are worth telling even where there is no server to compare them with.
+        Err(_) if !problems.is_empty() => (Plan::default(), None),
+        Err(error) => return Err(error),
+    };
+    plan.warnings.extend(warnings);
+    plan.problems.extend(problems);
+    plan.sort();
+    match servers {
+        Some(servers) if plan.problems.is_empty() => Ok(Prepared::Ready(Box::new(Ready { desired, plan, servers }))),
+        Some(_) | None => Ok(Prepared::Refused(plan)),
+    }
+}
+
+async fn compare(desired: &Desired, kafka: &str, registry_url: &str) -> Result<(Plan, Servers)> {
+    let admin =
+        Admin::connect(&LogConfig::new(kafka, "spina-topology")).await.map_err(|error| absent(&error.into()))?;
+    let servers = Servers { admin, registry: RegistryClient::new(registry_url)? };
+    let actual = actual::read(desired, &servers.admin, &servers.registry).await.map_err(|error| {
+        let passing = error.downcast_ref().is_some_and(RegistryError::is_transient);
+        if passing { absent(&error) } else { error }
+    })?;
+    Ok((diff::diff(desired, &actual), servers))
+}
+
+/// A server that is not there, or not yet.
+fn absent(error: &anyhow::Error) -> anyhow::Error {
+    let failure = Failure::new(Exit::Unavailable, "state.unavailable", format!("{error:#}"));
+    failure.help("`spina up` starts the servers, `spina status` shows them").into()
+}
+
+fn refusal(plan: &Plan) -> Failure {
+    let problems: String = plan.problems.iter().map(|problem| format!("\n  {problem}")).collect();
+    let message = format!("{}{problems}", render::summary(plan));
+    Failure::new(Exit::Refused, "validation.topology", message)
+}
+
+struct Servers {
+    admin: Admin,
+    registry: RegistryClient,
+}
+
+/// A plan without problems, and what it takes to carry it out.
+struct Ready {
+    desired: Desired,
+    plan: Plan,
+    servers: Servers,
+}
+
+impl Ready {
+    fn show(&self, format: Format) -> Result<ExitCode> {
+        match format {
+            Format::Text => self.show_text()?,
+            Format::Json | Format::Ndjson => output::json(&render::json(&self.plan))?,
+        }
+        Ok(if self.plan.actions.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES_PENDING) })
+    }
+
+    fn show_text(&self) -> Result<()> {
+        self.plan.warnings.iter().for_each(|warning| output::note(format!("warning: {warning}")));
+        output::line(render::text(&self.plan))
+    }
+
+    async fn apply_aloud(&self, format: Format) -> Result<ExitCode> {
+        let Applied { counts } = match format {
+            Format::Text => {
+                self.show_text()?;
+                self.apply(|action| output::note(format!("done: {}", render::headline(action)))).await?
+            }
+            Format::Json | Format::Ndjson => {
+                let applied = self.apply(|_| {}).await?;
+                output::json(&render::json(&self.plan))?;
+                applied
+            }
+        };
+        if format == Format::Text && !self.plan.actions.is_empty() {
+            output::line(format!("Applied: {} added, {} changed, 0 removed.", counts.add, counts.change))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn apply(&self, done: impl FnMut(&Action)) -> Result<Applied> {
+        let Servers { admin, registry } = &self.servers;
+        carry_out(&self.plan, admin, registry, done).await?;
+        if !self.plan.actions.is_empty() {
+            settle(&self.desired, admin, registry).await?;
+        }
+        Ok(Applied { counts: self.plan.counts() })
+    }
+}

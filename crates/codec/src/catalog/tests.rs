@@ -1,10 +1,12 @@
+//! What the catalog takes and refuses.
+
 use super::*;
 use crate::registry::{RegistryClient, fake};
 
 fn declared(record: &str) -> Declared {
     Declared {
         kind: TypeKind::Event,
-        topic: "flights.events.v1".to_owned(),
+        topic: "flights.v1".to_owned(),
         aggregate: "flight".to_owned(),
         record: record.to_owned(),
     }
@@ -45,9 +47,7 @@ async fn a_type_is_found_by_all_its_names() {
 async fn what_is_not_as_declared_is_refused() {
     let missing = cache(404, r#"{"error_code": 40401, "message": "no"}"#).await;
     let answer = load(&missing, &["flights.FlightLanded"]).await.unwrap_err();
-    assert!(
-        matches!(&answer, CatalogError::NotRegistered { subject } if subject == "flights.events.v1-flights.FlightLanded")
-    );
+    assert!(matches!(&answer, CatalogError::NotRegistered { subject } if subject == "flights.v1-flights.FlightLanded"));
     let other = cache(200, LANDED).await;
     assert!(matches!(load(&other, &["flights.FlightLost"]).await, Err(CatalogError::OtherRecord { .. })));
     let twice = load(&other, &["flights.FlightLanded", "flights.FlightLanded"]).await;

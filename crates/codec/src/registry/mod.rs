@@ -5,6 +5,7 @@
 //! connection errors, 429 and 5xx.
 
 mod error;
+mod incompatible;
 mod transport;
 
 use serde::Deserialize;
@@ -12,6 +13,9 @@ use serde_json::{Value, json};
 
 pub use error::RegistryError;
 use transport::{Method, Transport};
+
+/// Most versions that are searched for the reason why a schema is not compatible.
+const VERSIONS_LOOKED_AT_MAX: usize = 50;
 
 /// The subject of a record in a topic: `<topic>-<full name>`, Confluent's `TopicRecordNameStrategy`.
 pub fn subject(topic: &str, full_name: &str) -> String {
@@ -91,24 +95,52 @@ impl RegistryClient {
         if_found(found)?.map(|body| body.avro(&what)).transpose()
     }
 
-    /// What keeps a schema from being the subject's next version, in the registry's words; empty when nothing does,
-    /// as with a subject that does not exist yet.
+    /// What keeps a schema from being the subject's next version; empty when nothing does, as with a subject that does
+    /// not exist yet. The registry judges; where it gives no reasons, they are found here.
     pub async fn check_compatibility(&self, subject: &str, schema: &str) -> Result<Vec<String>, RegistryError> {
-        let what = format!("check a schema against subject `{subject}`");
-        let path = ["compatibility", "subjects", subject, "versions", "latest"];
-        let answer =
-            self.transport.call::<CompatibilityBody>(Method::PostVerbose(schema_body(schema)), &path, &what).await;
-        let Some(answer) = if_found(answer)? else {
-            return Ok(Vec::new());
-        };
-        Ok(match (answer.is_compatible, answer.messages) {
-            (true, _) => Vec::new(),
-            (false, messages) if messages.is_empty() => vec!["the registry gives no reason".to_owned()],
-            (false, messages) => messages,
-        })
+        let level = self.compatibility(subject).await?;
+        // Confluent's registry picks the versions by the level. Apicurio always names one, and checks all versions or
+        // the latest as the path says.
+        let latest_only = level.as_ref().is_some_and(|level| !level.ends_with("_TRANSITIVE"));
+        let verdict = self.judge(subject, schema, latest_only).await?;
+        if verdict.is_compatible || !verdict.messages.is_empty() {
+            return Ok(if verdict.is_compatible { Vec::new() } else { verdict.messages });
+        }
+        self.find_reasons(subject, schema, level.as_deref().unwrap_or_default(), latest_only).await
     }
 
-    /// The compatibility level set for a subject; `None` when the registry's own level holds.
+    async fn judge(&self, subject: &str, schema: &str, latest_only: bool) -> Result<Verdict, RegistryError> {
+        let what = format!("check a schema against subject `{subject}`");
+        let mut path = vec!["compatibility", "subjects", subject, "versions"];
+        if latest_only {
+            path.push("latest");
+        }
+        let verdict = self.transport.call(Method::PostVerbose(schema_body(schema)), &path, &what).await;
+        Ok(if_found(verdict)?.unwrap_or(Verdict { is_compatible: true, messages: Vec::new() }))
+    }
+
+    /// Finds the newest version that the schema does not go together with.
+    async fn find_reasons(
+        &self,
+        subject: &str,
+        schema: &str,
+        level: &str,
+        latest_only: bool,
+    ) -> Result<Vec<String>, RegistryError> {
+        let versions = self.versions(subject).await?;
+        let looked_at = if latest_only { 1 } else { VERSIONS_LOOKED_AT_MAX };
+        for number in versions.into_iter().rev().take(looked_at) {
+            let Some(version) = self.version(subject, number).await? else { continue };
+            let reasons = incompatible::reasons(&version, schema, level);
+            if !reasons.is_empty() {
+                return Ok(reasons);
+            }
+        }
+        Ok(vec!["the registry finds it incompatible and gives no reason".to_owned()])
+    }
+
+    /// The compatibility level of a subject; `None` when there is no such subject, or (Confluent's registry) when its
+    /// own level is not set. Apicurio answers `NONE` where none is set.
     pub async fn compatibility(&self, subject: &str) -> Result<Option<String>, RegistryError> {
         let what = format!("read the compatibility level of subject `{subject}`");
         let level = self.transport.call::<LevelBody>(Method::Get, &["config", subject], &what).await;
@@ -183,7 +215,7 @@ impl SchemaBody {
 }
 
 #[derive(Deserialize)]
-struct CompatibilityBody {
+struct Verdict {
     is_compatible: bool,
     #[serde(default)]
     messages: Vec<String>,

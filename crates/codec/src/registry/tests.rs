@@ -1,3 +1,5 @@
+//! The client against a registry that says what a test tells it.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -52,18 +54,32 @@ async fn a_404_of_somebody_else_is_an_error() {
 }
 
 #[tokio::test]
-async fn reasons_against_a_schema_are_given() {
-    let asked = Arc::new(std::sync::Mutex::new(String::new()));
-    let seen = Arc::clone(&asked);
-    let client = client(move |call, _| {
-        call.clone_into(&mut seen.lock().unwrap());
-        (200, r#"{"is_compatible": false, "messages": ["READER_FIELD_MISSING_DEFAULT_VALUE: x"]}"#.to_owned())
+async fn the_level_says_which_versions_a_schema_is_checked_against() {
+    for (level, checked) in [("BACKWARD", "versions/latest"), ("BACKWARD_TRANSITIVE", "versions")] {
+        let check = format!("POST /compatibility/subjects/a%2Fb/{checked}?verbose=true");
+        let client = client(move |call, _| match call {
+            "GET /config/a%2Fb" => (200, format!(r#"{{"compatibilityLevel": "{level}"}}"#)),
+            call if call == check => (200, r#"{"is_compatible": false, "messages": ["no default"]}"#.to_owned()),
+            other => panic!("{other}"),
+        })
+        .await;
+        assert_eq!(client.check_compatibility("a/b", "{}").await.unwrap(), ["no default"]);
+    }
+}
+
+#[tokio::test]
+async fn reasons_that_the_registry_keeps_are_found() {
+    let client = client(|call, _| match call {
+        "GET /config/a" => (200, r#"{"compatibilityLevel": "FULL_TRANSITIVE"}"#.to_owned()),
+        "POST /compatibility/subjects/a/versions?verbose=true" => (200, r#"{"is_compatible": false}"#.to_owned()),
+        "GET /subjects/a/versions" => (200, "[1, 2]".to_owned()),
+        "GET /subjects/a/versions/2" => (200, r#"{"id": 2, "version": 2, "schema": "\"string\""}"#.to_owned()),
+        "GET /subjects/a/versions/1" => (200, r#"{"id": 1, "version": 1, "schema": "\"int\""}"#.to_owned()),
+        other => panic!("{other}"),
     })
     .await;
-    let reasons = client.check_compatibility("flights.events.v1-a/b", "{}").await.unwrap();
-    assert_eq!(reasons, ["READER_FIELD_MISSING_DEFAULT_VALUE: x"]);
-    let call = "POST /compatibility/subjects/flights.events.v1-a%2Fb/versions/latest?verbose=true";
-    assert_eq!(*asked.lock().unwrap(), call);
+    let reasons = client.check_compatibility("a", "\"string\"").await.unwrap();
+    assert!(reasons[0].starts_with("the new schema cannot read records of version 1: "), "{reasons:?}");
 }
 
 #[tokio::test]

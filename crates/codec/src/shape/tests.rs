@@ -1,3 +1,5 @@
+//! What a shape writes, reads and refuses.
+
 mod compiling;
 mod hostile;
 mod oracle;

@@ -2,35 +2,22 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use spina_cli::stack::{DownArgs, UpArgs};
-
-/// Event-sourced streaming backbone on Kafka
-#[derive(Debug, Parser)]
-#[command(name = "spina", version)]
-struct Cli {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    Up(UpArgs),
-    Down(DownArgs),
-}
+use clap::Parser;
+use spina_cli::args::Cli;
+use spina_cli::{failure, output};
 
 #[tokio::main]
-#[allow(clippy::print_stderr, reason = "the one place where an error meets a person")]
 async fn main() -> ExitCode {
-    let outcome = match Cli::parse().verb {
-        Verb::Up(up) => up.run().await,
-        Verb::Down(down) => down.run().await,
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    let cli = Cli::parse();
+    let format = cli.output;
+    match cli.run().await {
+        Ok(code) => code,
+        Err(error) => match failure::report(&error, format) {
+            Some((text, exit)) => {
+                output::note(text);
+                ExitCode::from(exit as u8)
+            }
+            None => ExitCode::SUCCESS,
+        },
     }
 }

@@ -1,0 +1,99 @@
+//! `spina demo`: the main job on this machine, from nothing to answers.
+//!
+//! ```text
+//!   servers up -> topology applied -> services up --+
+//!   data fetched -> converted to events ------------+--> imported -> read models caught up -> summary
+//! ```
+//!
+//! Every step finds out what is done already, so the demo can be run again, and killed and run again.
+
+mod catch_up;
+pub mod flights;
+mod summary;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::client::Client;
+use crate::import::{self, Report};
+use crate::output;
+use crate::reach::Reach;
+use crate::stack::{self, Endpoints, PortChoice, Stack};
+use crate::topology;
+use catch_up::LagWatch;
+use flights::convert::Events;
+use flights::{CONTEXT, convert, dataset};
+
+/// How long import and read models may go without progress.
+const GIVE_UP: Duration = Duration::from_secs(300);
+
+/// Run the main job: a year of real flights, published, projected, summed up
+///
+/// Starts what does not run, fetches the data once, imports about a million events, waits for the read models and leaves
+/// everything running. Run again, it finds everything done and adds nothing.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of the stack
+    #[arg(long, default_value = stack::DEFAULT_DIR)]
+    dir: PathBuf,
+    /// Choose free ports instead of failing on a taken one
+    #[arg(long)]
+    free_ports: bool,
+    /// Only the flights of the first days of the year
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=365))]
+    limit_days: Option<u16>,
+    /// Folder with a sub-folder for each context
+    #[arg(long, env = "SPINA_TOPOLOGY_DIR", default_value = "topology")]
+    topology_dir: PathBuf,
+    /// Folder with the Avro schemas, a sub-folder for each context
+    #[arg(long, env = "SPINA_SCHEMAS_DIR", default_value = "schemas")]
+    schemas_dir: PathBuf,
+}
+
+impl Args {
+    /// Runs the demo.
+    pub async fn run(self) -> Result<()> {
+        let (endpoints, events) = tokio::try_join!(self.stack(), self.events())?;
+        let client = Reach::of_stack(&self.dir).client()?;
+        let watch = LagWatch::new(CONTEXT);
+        let report = import(&client, &watch, &events).await?;
+        watch.catch_up(&client, GIVE_UP).await.context("wait for the read models")?;
+        summary::check(&client, &events, self.limit_days.is_none()).await?;
+        summary::print(&client, &endpoints, &report, &watch).await
+    }
+
+    async fn stack(&self) -> Result<Endpoints> {
+        let stack = Stack::load(&self.dir)?;
+        let ports = if self.free_ports { PortChoice::Free } else { PortChoice::Default };
+        let servers = stack::servers_up(&stack, ports).await?;
+        let applied = topology::apply(&servers.kafka, &servers.registry, &self.topology_dir, &self.schemas_dir).await?;
+        let counts = applied.counts;
+        output::note(format!("topology           {} added, {} changed", counts.add, counts.change));
+        stack::services_up(&stack, ports).await
+    }
+
+    async fn events(&self) -> Result<Events> {
+        let cache = dataset::cache_dir()?;
+        let dataset = dataset::fetch(&cache).await.context("fetch the flights")?;
+        let days = self.limit_days;
+        let converted = tokio::task::spawn_blocking(move || convert::convert(&dataset, &cache, days));
+        let events = converted.await.context("convert the flights")??;
+        output::note(format!("flights            {} events in {}", events.totals.events(), events.path.display()));
+        Ok(events)
+    }
+}
+
+/// Imports the events; meanwhile the lag of the read models is watched.
+async fn import(client: &Client, watch: &LagWatch, events: &Events) -> Result<Report> {
+    let input = import::open(&events.path)?;
+    let context = CONTEXT.parse().context("name the context")?;
+    let importing = import::import(client, &context, input, Some(events.totals.events()), GIVE_UP);
+    let report = tokio::select! {
+        report = importing => report?,
+        () = watch.sample(client) => unreachable!("sampling goes on for ever"),
+    };
+    anyhow::ensure!(report.counts.rejected == 0, "{} events were refused", report.counts.rejected);
+    Ok(report)
+}

@@ -1,0 +1,88 @@
+use serde_json::json;
+use spina_log::admin::{Cluster, PartitionEnds};
+
+use super::*;
+
+/// Breaks something.
+type Break = Box<dyn Fn(&mut Observed)>;
+
+fn well() -> Observed {
+    let ends = |stable, high| PartitionEnds { partition: 0, earliest: 0, stable, high };
+    let topic = |name: &str| Topic { name: name.to_owned(), ends: vec![ends(9, 9)], open: Vec::new() };
+    let health = |name| Health { name, url: "http://x".into(), status: "ready".into(), reasons: Vec::new() };
+    Observed {
+        services: vec![health("event-store"), health("projector")],
+        kafka: Ok(Cluster { id: "c".into(), brokers: 1, transaction_version: 2, min_insync_replicas: Some(1) }),
+        registry: Ok(11),
+        postgres: Some(Ok(())),
+        topics: ["flights.commands.v1", "flights.events.v1", "flights.replies.v1"].map(topic).into(),
+        contexts: Ok(vec![json!({
+            "name": "flights",
+            "owned": [{ "partition": 0, "epoch": 3, "unarchived_events": 5, "next_offset": 9 }],
+        })]),
+        projections: Ok(vec![json!({
+            "context": "flights", "model": "aircraft", "state": "running", "lag_records": 0, "last_error": null,
+        })]),
+    }
+}
+
+fn troubles(seen: &Observed) -> Vec<Finding> {
+    findings(seen).into_iter().filter(|finding| finding.verdict != Verdict::Good).collect()
+}
+
+#[test]
+fn a_healthy_stack_has_no_troubles_and_shows_its_owners() {
+    assert_eq!(troubles(&well()), []);
+    let told: Vec<String> = findings(&well()).iter().map(ToString::to_string).collect();
+    let owner = "ok    flights.events.v1:0: owned, epoch 3; stable offset 9, end 9; 5 events not archived yet";
+    assert!(told.iter().any(|line| line == owner), "{told:#?}");
+}
+
+#[test]
+fn every_trouble_is_told_with_what_to_do() {
+    let cases: Vec<(&str, &str, Break)> = vec![
+        ("kafka", "spina up", Box::new(|seen| seen.kafka = Err("refused".into()))),
+        ("kafka", "upgrade", Box::new(|seen| seen.kafka.as_mut().unwrap().transaction_version = 0)),
+        ("registry", "topology apply", Box::new(|seen| seen.registry = Ok(0))),
+        ("postgres", "logs/postgres.log", Box::new(|seen| seen.postgres = Some(Err("no".into())))),
+        ("projector", "spina up", Box::new(|seen| seen.services[1].status = "unreachable".into())),
+        ("projector", "logs/projector.log", Box::new(|seen| seen.services[1].status = "not_ready".into())),
+        ("flights.replies.v1", "topology apply", Box::new(|seen| _ = seen.topics.pop())),
+        (
+            "flights.events.v1:0",
+            "taken over",
+            Box::new(|seen| {
+                seen.contexts.as_mut().unwrap()[0]["owned"] = json!([]);
+            }),
+        ),
+        (
+            "flights.events.v1:0",
+            "archive",
+            Box::new(|seen| {
+                seen.contexts.as_mut().unwrap()[0]["owned"][0]["unarchived_events"] = json!(UNARCHIVED_MAX + 1);
+            }),
+        ),
+        ("flights.events.v1:0", "restart", Box::new(|seen| seen.topics[1].open = vec![(0, OPEN_SECONDS_MAX + 1)])),
+        (
+            "flights/aircraft",
+            "resume",
+            Box::new(|seen| seen.projections.as_mut().unwrap()[0]["state"] = json!("paused")),
+        ),
+        ("flights/aircraft", "mend", Box::new(|seen| seen.projections.as_mut().unwrap()[0]["last_error"] = json!("x"))),
+    ];
+    for (subject, advice, break_it) in cases {
+        let mut seen = well();
+        break_it(&mut seen);
+        let troubles = troubles(&seen);
+        assert_eq!(troubles.len(), 1, "{subject} {advice}: {troubles:#?}");
+        assert_eq!(troubles[0].subject, subject);
+        assert!(troubles[0].next.as_ref().unwrap().contains(advice), "{troubles:#?}");
+    }
+}
+
+#[test]
+fn a_window_being_written_is_no_trouble() {
+    let mut seen = well();
+    seen.topics[1].open = vec![(0, 1)];
+    assert_eq!(troubles(&seen), []);
+}

@@ -1,0 +1,162 @@
+//! `spina projection`: what fills the read models.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::{Value, json};
+use spina_core::ContextName;
+
+use crate::client::{Client, Service, retry, segment};
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Format};
+use crate::reach::{InContext, Reach, seconds};
+use crate::table::{Table, cell};
+
+/// How often the state of a rebuild is asked for.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// See and steer the projections
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    context: InContext,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show every projection: state, lag, last error
+    List,
+    /// Build a read model anew from the first event, beside the live one, and swap
+    Rebuild {
+        /// Projection, such as carrier_punctuality or flights/carrier_punctuality
+        name: String,
+        /// Come back at once instead of showing the progress
+        #[arg(long)]
+        no_wait: bool,
+        /// Give up after this long without progress; the rebuild itself goes on
+        #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
+        give_up: Duration,
+    },
+    /// Stop taking events in
+    Pause {
+        /// Projection, such as carrier_punctuality or flights/carrier_punctuality
+        name: String,
+    },
+    /// Take events in again
+    Resume {
+        /// Projection, such as carrier_punctuality or flights/carrier_punctuality
+        name: String,
+    },
+}
+
+impl Args {
+    /// Asks, tells, prints.
+    pub async fn run(self, format: Format) -> Result<()> {
+        let client = self.reach.client()?;
+        match &self.verb {
+            Verb::List => print(&list(&client).await?, format),
+            Verb::Pause { name } => self.change(&client, name, "pause", format).await,
+            Verb::Resume { name } => self.change(&client, name, "resume", format).await,
+            Verb::Rebuild { name, no_wait, give_up } => {
+                let path = self.path(&client, name).await?;
+                let answer = client.post(Service::Projector, &format!("{path}/rebuild"), &json!({})).await?;
+                if *no_wait {
+                    return output::json(&answer);
+                }
+                let done = follow(&client, &path, *give_up).await?;
+                match format {
+                    Format::Json | Format::Ndjson => output::json(&done),
+                    Format::Text => output::line(format!("{name} was rebuilt from {} events", done["rebuild"]["done"])),
+                }
+            }
+        }
+    }
+
+    async fn change(&self, client: &Client, name: &str, verb: &str, format: Format) -> Result<()> {
+        let path = self.path(client, name).await?;
+        let answer = client.post(Service::Projector, &format!("{path}/{verb}"), &json!({})).await?;
+        match format {
+            Format::Json | Format::Ndjson => output::json(&answer),
+            Format::Text => output::line(format!("{name}: {}", cell(&answer["state"]))),
+        }
+    }
+
+    /// The projection's path: its name may have the context in front.
+    async fn path(&self, client: &Client, name: &str) -> Result<String> {
+        let (context, name) = match name.split_once('/') {
+            Some((context, name)) => (context.parse::<ContextName>()?, name),
+            None => (self.context.resolve(client).await?, name),
+        };
+        Ok(format!("/v1/projections/{context}/{}", segment(name)))
+    }
+}
+
+/// All projections.
+pub async fn list(client: &Client) -> Result<Vec<Value>, Failure> {
+    let mut answer = client.get(Service::Projector, "/v1/projections", &[]).await?;
+    match answer["projections"].take() {
+        Value::Array(projections) => Ok(projections),
+        other => {
+            Err(Failure::new(Exit::Failed, "internal.error", format!("the projector sent {other}, not projections")))
+        }
+    }
+}
+
+fn print(projections: &[Value], format: Format) -> Result<()> {
+    match format {
+        Format::Json => output::json(&json!({ "projections": projections })),
+        Format::Ndjson => projections.iter().try_for_each(output::json),
+        Format::Text => output::line(table(projections)),
+    }
+}
+
+/// Projections as a table.
+pub fn table(projections: &[Value]) -> Table {
+    let fields = ["context", "model", "state", "caught_up", "lag_records", "last_error"];
+    let mut table = Table::new(["context", "model", "state", "caught up", "lag", "last error"]);
+    for projection in projections {
+        table.row(fields.map(|field| cell(&projection[field])));
+    }
+    table
+}
+
+/// Shows the progress of a rebuild until its end.
+async fn follow(client: &Client, path: &str, give_up: Duration) -> Result<Value> {
+    let bar = output::progress(Some(0), "events");
+    let mut progress = (0, tokio::time::Instant::now());
+    loop {
+        // The projector may be restarted meanwhile: it takes the rebuild up again.
+        let seen = retry::until_settled(give_up, || client.get(Service::Projector, path, &[])).await?;
+        let rebuild = &seen["rebuild"];
+        let done = rebuild["done"].as_u64().unwrap_or(0);
+        bar.set_length(rebuild["total"].as_u64().unwrap_or(0));
+        bar.set_position(done);
+        match rebuild["state"].as_str() {
+            Some("done") => {
+                bar.finish_and_clear();
+                return Ok(seen);
+            }
+            Some("failed") => {
+                bar.abandon();
+                let why = rebuild["error"].as_str().or(seen["last_error"].as_str()).unwrap_or("no reason given");
+                return Err(Failure::new(Exit::Failed, "projection.rebuild", format!("the rebuild failed: {why}"))
+                    .help("the read model is as it was before")
+                    .into());
+            }
+            Some(_) | None => {}
+        }
+        if done > progress.0 {
+            progress = (done, tokio::time::Instant::now());
+        } else if progress.1.elapsed() >= give_up {
+            bar.abandon();
+            let message = format!("the rebuild made no progress for {} s", give_up.as_secs());
+            return Err(Failure::new(Exit::Unavailable, "state.unavailable", message).help("see spina doctor").into());
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}

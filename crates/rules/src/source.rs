@@ -213,6 +213,11 @@ impl Source {
         &self.file
     }
 
+    /// The file's text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Parses the YAML. Give structs `#[serde(deny_unknown_fields)]`, and [`Located`] or [`Entries`] where a problem
     /// of meaning may have to be pointed at.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {

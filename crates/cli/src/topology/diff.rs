@@ -140,8 +140,8 @@ fn refusals(subject: &DesiredSubject, existing: &ActualSubject) -> Vec<Problem> 
         [(existing.version, &existing.latest)].into_iter().chain(existing.older.iter().map(|(v, s)| (*v, s)));
     if let Some((version, _)) = versions.clone().skip(1).find(|(_, older)| same_json(&schema.text, older)) {
         let message = format!(
-            "is version {version} of {}, which has {} since: a schema only goes forward",
-            subject.name, existing.version
+            "is what was registered as version {version}, but version {} came since: a schema only goes forward",
+            existing.version
         );
         return vec![schema.problem(None, message)];
     }

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use spina_codec::shape::{Field, Kind};
 use spina_rules::context::ContextDef;
-use spina_rules::event_shape::{EventField, EventShape, FieldKind};
 use spina_rules::projection;
 use spina_rules::source::{Problem, Source};
 
@@ -20,7 +18,7 @@ pub fn check(context: &ContextDef, topology_dir: &Path, events: &[Arc<Schema>]) 
     if !path.exists() {
         return Vec::new();
     }
-    let shapes: Vec<EventShape> = events.iter().map(|schema| event_shape(schema)).collect();
+    let shapes: Vec<_> = events.iter().map(|schema| schema.shape.outline()).collect();
     let compiled = Source::read(&path).map_err(Into::into).and_then(|source| projection::compile(&source, &shapes));
     let mut problems = compiled.err().unwrap_or_default().0;
     // A model that uses an event whose schema is missing or broken: that would be the same mistake told twice.
@@ -29,37 +27,4 @@ pub fn check(context: &ContextDef, topology_dir: &Path, events: &[Arc<Schema>]) 
         problems.retain(|problem| !problem.message.contains(&format!("`{}`", event.value)));
     }
     problems
-}
-
-fn event_shape(schema: &Schema) -> EventShape {
-    EventShape { name: schema.shape.name().to_owned(), fields: fields(schema.shape.fields()) }
-}
-
-fn fields(fields: &[Field]) -> Vec<EventField> {
-    fields
-        .iter()
-        .map(|field| EventField {
-            name: field.name().to_owned(),
-            kind: field_kind(field.kind()),
-            nullable: field.nullable(),
-        })
-        .collect()
-}
-
-fn field_kind(kind: &Kind) -> FieldKind {
-    match kind {
-        Kind::Boolean => FieldKind::Bool,
-        Kind::Int | Kind::Long => FieldKind::Integer,
-        Kind::Float | Kind::Double => FieldKind::Double,
-        Kind::String | Kind::Bytes | Kind::Fixed(_) | Kind::Enum(_) | Kind::TimeOfDay(_) | Kind::LocalTimestamp(_) => {
-            FieldKind::Text
-        }
-        Kind::Date => FieldKind::Date,
-        Kind::Timestamp(_) => FieldKind::Timestamp,
-        Kind::Decimal(_) => FieldKind::Decimal,
-        Kind::Uuid(_) => FieldKind::Uuid,
-        Kind::Record(record) => FieldKind::Record(fields(record.fields())),
-        Kind::Nullable(nullable) => field_kind(&nullable.value),
-        Kind::Null | Kind::Array(_) | Kind::Map(_) | Kind::Union(_) => FieldKind::Nested,
-    }
 }

@@ -203,7 +203,7 @@ fn every_older_version_counts_and_none_comes_back() {
     let plan = diff(&subject(&numeric), &actual);
     assert!(problems(&plan)[0].contains("changed from string to int (events of version 1"), "{plan:?}");
     let plan = diff(&subject(&text_time), &actual);
-    assert!(problems(&plan)[0].contains("is version 1 of"), "{plan:?}");
+    assert!(problems(&plan)[0].contains("is what was registered as version 1, but version 2 came since"), "{plan:?}");
 }
 
 #[test]

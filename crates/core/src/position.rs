@@ -21,7 +21,7 @@ pub struct Position {
 ///
 /// Text form: `flights.events.v1:3:1287` for one partition, and `flights.events.v1:0:17,2:40,3:1287` for several.
 /// An append returns a token with the one partition it wrote; a subscription over many partitions needs them all,
-/// or it could not resume without a gap.
+/// or it could not resume without a gap. With no partition, `flights.events.v1:`, it is the beginning.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Token {
@@ -80,8 +80,9 @@ impl From<&Position> for Token {
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.topic)?;
+        f.write_str(":")?;
         for (index, (partition, offset)) in self.offsets.iter().enumerate() {
-            write!(f, "{}{partition}:{offset}", if index == 0 { ':' } else { ',' })?;
+            write!(f, "{}{partition}:{offset}", if index == 0 { "" } else { "," })?;
         }
         Ok(())
     }
@@ -100,7 +101,7 @@ impl FromStr for Token {
             return Err(bad());
         }
         let mut token = Self::start(topic);
-        for place in places.split(',') {
+        for place in places.split(',').filter(|_| !places.is_empty()) {
             let (partition, offset) = place.split_once(':').ok_or_else(bad)?;
             let partition: u16 = partition.parse().map_err(|_| bad())?;
             let offset: u64 = offset.parse().map_err(|_| bad())?;
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn tokens_survive_the_round_trip() {
-        for text in ["flights.events.v1:3:1287", "flights.events.v1:0:17,2:40,3:1287"] {
+        for text in ["flights.events.v1:3:1287", "flights.events.v1:0:17,2:40,3:1287", "flights.events.v1:"] {
             assert_eq!(text.parse::<Token>().unwrap().to_string(), text);
         }
         assert_eq!("a.v1:3:9".parse::<Token>().unwrap().offset(3), Some(9));
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn bad_tokens_are_refused() {
-        for bad in ["", "a", "a:", ":1:2", "a:1", "a:-1:2", "a:1:-2", "a:1:2,", "a:1:2,1:3", "a:1:99999999999999999999"]
+        for bad in ["", "a", ":1:2", "a:1", "a:-1:2", "a:1:-2", "a:1:2,", "a:1:2,1:3", "a:1:99999999999999999999"]
         {
             assert!(bad.parse::<Token>().is_err(), "{bad:?}");
         }

@@ -65,6 +65,14 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether a statement named a column or table that is not there.
+    pub fn is_unknown_column(&self) -> bool {
+        let unknown = [SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_TABLE];
+        matches!(self, Self::Refused(error) if error.code().is_some_and(|code| unknown.contains(code)))
+    }
+}
+
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(code) = error.code() else {

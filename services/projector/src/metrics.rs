@@ -1,0 +1,94 @@
+//! What the projector counts, per model.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Unit;
+use spina_runtime::Metrics;
+use spina_runtime::metrics::SECONDS;
+use spina_store::read_model::ModelName;
+
+/// A model as metric labels.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Label {
+    context: String,
+    model: String,
+}
+
+/// All metric families.
+#[derive(Debug, Clone)]
+pub struct ProjectorMetrics {
+    records: Family<Label, Counter>,
+    rows: Family<Label, Counter>,
+    batches: Family<Label, Histogram, fn() -> Histogram>,
+    lag: Family<Label, Gauge>,
+    failed: Family<Label, Gauge>,
+    rebuild_done: Family<Label, Gauge>,
+    rebuild_total: Family<Label, Gauge>,
+}
+
+/// The metrics of one model.
+#[derive(Debug, Clone)]
+pub struct ModelMetrics {
+    /// Records read, those the model does not look at too.
+    pub records: Counter,
+    /// Rows written, after coalescing.
+    pub rows: Counter,
+    /// Time from the start of a batch's transaction to its commit.
+    pub batches: Histogram,
+    /// Records behind the stable end of the log.
+    pub lag: Gauge,
+    /// 1 while the model is stopped by an error.
+    pub failed: Gauge,
+    /// Offsets that the rebuild has passed.
+    pub rebuild_done: Gauge,
+    /// Offsets that the rebuild has to pass.
+    pub rebuild_total: Gauge,
+}
+
+impl ProjectorMetrics {
+    /// Registers the families.
+    pub fn new(metrics: &Metrics) -> Self {
+        let families = Self {
+            records: Family::default(),
+            rows: Family::default(),
+            batches: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            lag: Family::default(),
+            failed: Family::default(),
+            rebuild_done: Family::default(),
+            rebuild_total: Family::default(),
+        };
+        let registered = families.clone();
+        metrics.register(move |registry| {
+            registry.register("records", "Records read", registered.records);
+            registry.register("rows", "Rows written after coalescing", registered.rows);
+            registry.register_with_unit(
+                "batch_duration",
+                "Time of a batch's transaction",
+                Unit::Seconds,
+                registered.batches,
+            );
+            registry.register("lag_records", "Records behind the stable end of the log", registered.lag);
+            registry.register("failed", "1 while the model is stopped by an error", registered.failed);
+            registry.register("rebuild_done", "Offsets that the rebuild has passed", registered.rebuild_done);
+            registry.register("rebuild_total", "Offsets that the rebuild has to pass", registered.rebuild_total);
+        });
+        families
+    }
+
+    /// The metrics of a model.
+    pub fn of(&self, name: &ModelName) -> ModelMetrics {
+        let label = Label { context: name.context.to_string(), model: name.model.clone() };
+        ModelMetrics {
+            records: self.records.get_or_create(&label).clone(),
+            rows: self.rows.get_or_create(&label).clone(),
+            batches: self.batches.get_or_create(&label).clone(),
+            lag: self.lag.get_or_create(&label).clone(),
+            failed: self.failed.get_or_create(&label).clone(),
+            rebuild_done: self.rebuild_done.get_or_create(&label).clone(),
+            rebuild_total: self.rebuild_total.get_or_create(&label).clone(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The batch that is being gathered: coalesced changes, and how far they lead.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use spina_core::change::MergeError;
+use spina_core::{Batch, Change};
+use tokio::time::Instant;
+
+/// Most bytes of record values that go into one batch.
+const BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Between two batches when the model is at the end of the log: what a reader may have to wait.
+const LIVE_PAUSE: Duration = Duration::from_millis(20);
+/// Between two batches when the model is behind: larger batches touch fewer rows.
+const BEHIND_PAUSE: Duration = Duration::from_millis(250);
+
+/// A batch that is being gathered.
+#[derive(Debug)]
+pub struct Pending {
+    batch: Batch,
+    /// Next offset to read by partition, after this batch.
+    next_offsets: Vec<i64>,
+    records: usize,
+    bytes: usize,
+    moved: bool,
+    /// Partitions of which the end was not reached since the last record.
+    behind: BTreeSet<usize>,
+}
+
+impl Pending {
+    /// Nothing yet, from these offsets on. Every partition counts as behind until its end is seen.
+    pub fn from(next_offsets: Vec<i64>) -> Self {
+        let behind = (0..next_offsets.len()).collect();
+        Self { batch: Batch::default(), next_offsets, records: 0, bytes: 0, moved: false, behind }
+    }
+
+    /// Adds what a record changes; it may be nothing.
+    pub fn add(&mut self, partition: i32, offset: i64, bytes: usize, changes: Vec<Change>) -> Result<(), MergeError> {
+        for change in changes {
+            self.batch.add(change)?;
+        }
+        self.records += 1;
+        self.bytes += bytes;
+        if let Some(index) = self.advance(partition, offset + 1) {
+            self.behind.insert(index);
+        }
+        Ok(())
+    }
+
+    /// Notes that everything before `next_offset` was seen, and that nothing follows for now.
+    pub fn end(&mut self, partition: i32, next_offset: i64) {
+        if let Some(index) = self.advance(partition, next_offset) {
+            self.behind.remove(&index);
+        }
+    }
+
+    fn advance(&mut self, partition: i32, next_offset: i64) -> Option<usize> {
+        let index = usize::try_from(partition).ok()?;
+        let known = self.next_offsets.get_mut(index)?;
+        if next_offset > *known {
+            *known = next_offset;
+            self.moved = true;
+        }
+        Some(index)
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        !self.moved
+    }
+
+    /// Whether no more records should be added.
+    pub fn is_full(&self, records_max: usize) -> bool {
+        self.records >= records_max || self.bytes >= BYTES_MAX
+    }
+
+    /// Whether the ends of all partitions were reached.
+    pub fn at_end(&self) -> bool {
+        self.behind.is_empty()
+    }
+
+    /// When it should be written, given when the batch before was.
+    pub fn due(&self, last: Instant, records_max: usize) -> Instant {
+        if self.is_full(records_max) { last } else { last + if self.at_end() { LIVE_PAUSE } else { BEHIND_PAUSE } }
+    }
+
+    /// Takes what there is; gathering goes on after it.
+    pub fn take(&mut self) -> Gathered {
+        let gathered = Gathered {
+            batch: std::mem::take(&mut self.batch),
+            next_offsets: self.next_offsets.clone(),
+            at_end: self.at_end(),
+        };
+        (self.records, self.bytes, self.moved) = (0, 0, false);
+        gathered
+    }
+}
+
+/// A batch that is complete.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The changes.
+    pub batch: Batch,
+    /// Next offsets after it.
+    pub next_offsets: Vec<i64>,
+    /// Whether it reaches the end of the log as it was then.
+    pub at_end: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checkpoint_follows_records_and_ends() {
+        let mut pending = Pending::from(vec![5, 0]);
+        assert!(pending.is_empty() && !pending.at_end());
+        pending.add(0, 7, 10, vec![]).unwrap();
+        pending.end(1, 0);
+        assert!(!pending.is_empty() && !pending.at_end());
+        // A transaction's marker takes an offset: the end is one further than the last record says.
+        pending.end(0, 9);
+        let gathered = pending.take();
+        assert_eq!((gathered.next_offsets, gathered.at_end), (vec![9, 0], true));
+        assert!(pending.is_empty());
+        pending.end(0, 9);
+        assert!(pending.is_empty(), "an end that is known already is nothing to write");
+        pending.add(1, 0, 10, vec![]).unwrap();
+        assert!(!pending.at_end());
+    }
+
+    #[test]
+    fn a_full_batch_is_due_at_once() {
+        let mut pending = Pending::from(vec![0]);
+        let now = Instant::now();
+        pending.add(0, 0, 10, vec![]).unwrap();
+        assert_eq!(pending.due(now, 2), now + BEHIND_PAUSE);
+        pending.end(0, 1);
+        assert_eq!(pending.due(now, 2), now + LIVE_PAUSE);
+        pending.add(0, 1, 10, vec![]).unwrap();
+        assert_eq!(pending.due(now, 2), now);
+        pending.take();
+        pending.add(0, 2, BYTES_MAX, vec![]).unwrap();
+        assert!(pending.is_full(1000));
+    }
+}

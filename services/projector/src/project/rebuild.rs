@@ -1,0 +1,57 @@
+//! Rebuilding a model: a shadow table is filled from the start of the log beside the live one, then takes its place.
+
+use std::sync::Arc;
+
+use spina_store::read_model::Lease;
+use tokio::time::Instant;
+
+use super::fill::Report;
+use super::handle::{Handle, Rebuild, RebuildState, State};
+
+/// Tells the handle how far the live table is.
+pub struct LiveReport(pub Arc<Handle>);
+
+impl Report for LiveReport {
+    fn stored(&mut self, next_offsets: &[i64]) {
+        self.0.set_progress(next_offsets);
+        if matches!(self.0.status().state, State::Waiting(_)) {
+            self.0.set_state(State::Running);
+        }
+    }
+
+    fn waiting(&mut self, cause: String) {
+        tracing::warn!(model = %self.0.name, cause, "waiting");
+        self.0.set_state(State::Waiting(cause));
+    }
+}
+
+/// Tells the handle how far the shadow table is.
+pub struct RebuildReport {
+    handle: Arc<Handle>,
+    began: Instant,
+    first: i64,
+}
+
+impl RebuildReport {
+    /// A rebuild that goes on from the lease.
+    pub fn new(handle: Arc<Handle>, lease: &Lease) -> Self {
+        let mut report = Self { handle, began: Instant::now(), first: lease.next_offsets.iter().sum() };
+        report.stored(&lease.next_offsets);
+        report
+    }
+}
+
+impl Report for RebuildReport {
+    fn stored(&mut self, next_offsets: &[i64]) {
+        let passed = next_offsets.iter().sum::<i64>() - self.first;
+        self.handle.set_rebuild(Rebuild {
+            state: RebuildState::Running,
+            next_offsets: next_offsets.to_vec(),
+            pace: (passed, self.began.elapsed()),
+        });
+    }
+
+    fn waiting(&mut self, cause: String) {
+        tracing::warn!(model = %self.handle.name, cause, "rebuild waits");
+    }
+}

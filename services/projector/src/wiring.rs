@@ -1,0 +1,165 @@
+//! What is connected with what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use spina_codec::catalog::SchemaCache;
+use spina_codec::registry::RegistryClient;
+use spina_log::{Admin, LogConfig, names};
+use spina_rules::projection::Model;
+use spina_runtime::shutdown::sleep;
+use spina_runtime::{Api, Condition, Context};
+use spina_store::read_model::ModelName;
+use spina_store::{Store, StoreConfig};
+use tokio::sync::mpsc;
+
+use crate::config::ProjectorConfig;
+use crate::http;
+use crate::metrics::ProjectorMetrics;
+use crate::project::{Definition, Ends, Handle, Handles, ModelTask, Neighbours, Parts, Request, load};
+
+/// Pause between tries to reach a server.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The servers, once they have answered.
+#[derive(Clone)]
+struct Servers {
+    store: Store,
+    log: LogConfig,
+    admin: Arc<Admin>,
+    schemas: SchemaCache,
+}
+
+/// A context whose models wait for the servers.
+struct Waiting {
+    definition: Definition,
+    ends: Ends,
+    models: Vec<(Arc<Model>, Arc<Handle>, mpsc::Receiver<Request>)>,
+}
+
+/// Reads the definitions whole, then starts each model as soon as its servers answer.
+pub async fn build(ctx: Context<ProjectorConfig>) -> anyhow::Result<Api> {
+    let common = &ctx.config.common;
+    let definitions = load(&common.topology_dir, &common.schemas_dir).context("read the definitions")?;
+    let handles = Handles::default();
+    let metrics = ProjectorMetrics::new(&ctx.metrics);
+    let waiting: Vec<Waiting> =
+        definitions.into_iter().map(|definition| announce(&ctx, &handles, &metrics, definition)).collect();
+    ctx.readiness.set("servers", Condition::not_ready("connecting"));
+    let store = Arc::new(std::sync::OnceLock::new());
+    let (started, connected) = (ctx.clone(), Arc::clone(&store));
+    ctx.tasks.spawn("start", async move {
+        let Some(servers) = connect(&started).await else { return Ok(()) };
+        connected.get_or_init(|| servers.store.clone());
+        started.readiness.set("servers", Condition::Ready);
+        for context in waiting {
+            let (ctx, servers) = (started.clone(), servers.clone());
+            let name = format!("context {}", context.definition.context);
+            started.tasks.spawn(name, async move { begin(ctx, servers, context).await });
+        }
+        Ok(())
+    });
+    Ok(http::api(handles, store))
+}
+
+/// Makes the models of a context known, so that they can be asked for from the start.
+fn announce(
+    ctx: &Context<ProjectorConfig>,
+    handles: &Handles,
+    metrics: &ProjectorMetrics,
+    definition: Definition,
+) -> Waiting {
+    let topic = names::events_topic(&definition.context);
+    let ends = Ends::new(topic.clone());
+    let mut models = Vec::new();
+    for model in &definition.models {
+        let name = ModelName { context: definition.context.clone(), model: model.name().to_owned() };
+        let counted = metrics.of(&name);
+        let (handle, requests) = Handle::new(name, topic.clone(), counted, ctx.readiness.clone());
+        handles.add(Arc::clone(&handle), ends.clone());
+        models.push((Arc::clone(model), handle, requests));
+    }
+    Waiting { definition, ends, models }
+}
+
+/// Connects to all servers, trying until they answer; `None` if the process stops before.
+async fn connect(ctx: &Context<ProjectorConfig>) -> Option<Servers> {
+    let stopping = ctx.shutdown.stopping();
+    loop {
+        // Waiting for the database at start must not outlast the process.
+        let tried = stopping.run_until_cancelled(try_connect(ctx)).await?;
+        match tried {
+            Ok(servers) => return Some(servers),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "waiting for servers");
+                ctx.readiness.set("servers", Condition::not_ready(format!("{error:#}")));
+            }
+        }
+        sleep(&stopping, RETRY_PAUSE).await;
+    }
+}
+
+async fn try_connect(ctx: &Context<ProjectorConfig>) -> anyhow::Result<Servers> {
+    let common = &ctx.config.common;
+    let log = LogConfig::new(&common.kafka, "projector");
+    let registry = RegistryClient::new(&common.registry_url).context("use the registry's address")?;
+    let mut config = StoreConfig::new(&common.postgres_url, "projector");
+    config.connections_max = ctx.config.connections_max;
+    Ok(Servers {
+        store: Store::connect(&config).await.context("connect to PostgreSQL")?,
+        admin: Arc::new(Admin::connect(&log).await.context("connect to Kafka")?),
+        schemas: SchemaCache::new(registry),
+        log,
+    })
+}
+
+/// Starts the models of a context when its topic is there.
+async fn begin(ctx: Context<ProjectorConfig>, servers: Servers, waiting: Waiting) -> anyhow::Result<()> {
+    let Waiting { definition, ends, models } = waiting;
+    let stopping = ctx.shutdown.stopping();
+    let component = format!("context {}", definition.context);
+    let topic = names::events_topic(&definition.context);
+    while let Err(error) = check_topic(&servers.admin, &topic, definition.partitions).await {
+        ctx.readiness.set(component.clone(), Condition::not_ready(format!("{error:#}")));
+        if !sleep(&stopping, RETRY_PAUSE).await {
+            return Ok(());
+        }
+    }
+    ctx.readiness.set(component, Condition::Ready);
+    ends.connected(Arc::clone(&servers.admin));
+    let handles: Vec<_> = models.iter().map(|(_, handle, _)| Arc::clone(handle)).collect();
+    for (model, handle, requests) in models {
+        let parts = Arc::new(Parts {
+            name: handle.name.clone(),
+            model,
+            store: servers.store.clone(),
+            log: servers.log.clone(),
+            topic: topic.clone(),
+            batch_records_max: ctx.config.batch_records_max.max(1),
+            metrics: handle.metrics.clone(),
+        });
+        let neighbours = Neighbours {
+            parts,
+            partitions: definition.partitions,
+            schemas: servers.schemas.clone(),
+            events: Arc::clone(&definition.events),
+            stopping: ctx.shutdown.stopping(),
+        };
+        let name = format!("model {}", handle.name);
+        ctx.tasks.spawn(name, ModelTask::new(neighbours, handle, requests).run());
+    }
+    let stopping = ctx.shutdown.stopping();
+    ends.watch(stopping, |stable| handles.iter().for_each(|handle| handle.note_ends(stable))).await
+}
+
+async fn check_topic(admin: &Admin, topic: &str, partitions: usize) -> anyhow::Result<()> {
+    let found = admin.describe(topic).await?;
+    let found = found.with_context(|| format!("topic {topic} is missing: run `spina topology apply`"))?;
+    anyhow::ensure!(
+        usize::try_from(found.partitions).ok() == Some(partitions),
+        "topic {topic} has {} partitions, the topology says {partitions}: the number is frozen",
+        found.partitions
+    );
+    Ok(())
+}

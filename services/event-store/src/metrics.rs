@@ -30,12 +30,12 @@ impl EventStoreMetrics {
     pub fn new(metrics: &Metrics) -> Self {
         let own = Self::default();
         metrics.register(|registry| {
-            registry.register("spina_event_store_events", "events committed", own.events.clone());
-            registry.register("spina_event_store_windows", "windows committed", own.windows.clone());
-            registry.register("spina_event_store_windows_lost", "windows lost and settled", own.windows_lost.clone());
-            registry.register("spina_event_store_archived_events", "events archived", own.archived.clone());
-            registry.register("spina_event_store_unarchived_events", "events in the tail", own.unarchived.clone());
-            registry.register("spina_event_store_owner_epoch", "epoch of this owner", own.epoch.clone());
+            registry.register("events", "events committed", own.events.clone());
+            registry.register("windows", "windows committed", own.windows.clone());
+            registry.register("windows_lost", "windows lost and settled", own.windows_lost.clone());
+            registry.register("archived_events", "events archived", own.archived.clone());
+            registry.register("unarchived_events", "events in the tail", own.unarchived.clone());
+            registry.register("owner_epoch", "epoch of this owner", own.epoch.clone());
         });
         own
     }

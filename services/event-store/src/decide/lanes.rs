@@ -1,8 +1,14 @@
 //! Lanes: the transactional ids of a partition, used in turn.
 //!
 //! A single id would meet the coordinator's CONCURRENT_TRANSACTIONS on every second transaction, because the markers of
-//! the last one are still being written. While a window commits on one lane the next is staged on another; a gate keeps
-//! its commit behind its predecessor's, so that versions become visible in order or not at all.
+//! the last one are still being written. While a window commits on one lane the next is staged on another. Two gates keep
+//! them in order: a window is staged only when the one before it stands in the log, or its events could come to lie before
+//! earlier versions of their streams; and it commits only when the one before it has.
+//!
+//! ```text
+//! n      stage ────┬──── commit ────┐
+//! n + 1            └──── stage ─────┴──── commit
+//! ```
 
 use std::sync::Arc;
 
@@ -10,8 +16,26 @@ use spina_core::ContextName;
 use spina_log::{Lane, LogError, Window, WriteError, names};
 use tokio::sync::oneshot;
 
-/// Opens when the window before has committed; is dropped shut when it has not.
-pub type Gate = oneshot::Receiver<()>;
+/// What a window hears of the one before it. Each gate opens when that has happened, and is dropped shut when it will not.
+#[derive(Debug)]
+pub struct Before {
+    staged: oneshot::Receiver<()>,
+    committed: oneshot::Receiver<()>,
+}
+
+/// What a window tells the one after it.
+#[derive(Debug)]
+pub struct After {
+    staged: oneshot::Sender<()>,
+    committed: oneshot::Sender<()>,
+}
+
+/// The gates between two windows.
+pub fn gates() -> (After, Before) {
+    let (stages, staged) = oneshot::channel();
+    let (commits, committed) = oneshot::channel();
+    (After { staged: stages, committed: commits }, Before { staged, committed })
+}
 
 /// All lanes of a partition.
 pub struct Lanes {
@@ -40,38 +64,52 @@ impl Lanes {
     }
 }
 
-/// Writes a window in one transaction and gives the offset of each record. Opens `after` if and only if it committed.
+/// Writes a window in one transaction and gives the offset of each record.
 pub async fn write(
     lane: Arc<dyn Lane>,
     window: Window,
-    before: Option<Gate>,
-    after: oneshot::Sender<()>,
+    before: Option<Before>,
+    after: After,
 ) -> Result<Vec<i64>, WriteError> {
+    let committed = staged(before).await?;
     let offsets = lane.stage(window).await?;
-    if pass(before).await {
-        lane.commit().await?;
-        // The next window may have been given up already.
-        let _gone = after.send(());
-        return Ok(offsets);
+    open(after.staged);
+    if let Some(committed) = committed
+        && let Err(lost) = pass(committed).await
+    {
+        lane.abort().await?;
+        return Err(lost);
     }
-    lane.abort().await?;
-    Err(predecessor_lost())
+    lane.commit().await?;
+    open(after.committed);
+    Ok(offsets)
 }
 
 /// A window without records has nothing to commit: it only waits for the windows its answers rest on.
-pub async fn wait_only(before: Option<Gate>, after: oneshot::Sender<()>) -> Result<Vec<i64>, WriteError> {
-    if pass(before).await {
-        let _gone = after.send(());
-        return Ok(Vec::new());
+pub async fn wait_only(before: Option<Before>, after: After) -> Result<Vec<i64>, WriteError> {
+    let committed = staged(before).await?;
+    open(after.staged);
+    if let Some(committed) = committed {
+        pass(committed).await?;
     }
-    Err(predecessor_lost())
+    open(after.committed);
+    Ok(Vec::new())
 }
 
-async fn pass(gate: Option<Gate>) -> bool {
-    match gate {
-        Some(gate) => gate.await.is_ok(),
-        None => true,
-    }
+/// Waits until the window before is staged; its other gate is still to be passed.
+async fn staged(before: Option<Before>) -> Result<Option<oneshot::Receiver<()>>, WriteError> {
+    let Some(Before { staged, committed }) = before else { return Ok(None) };
+    pass(staged).await?;
+    Ok(Some(committed))
+}
+
+async fn pass(gate: oneshot::Receiver<()>) -> Result<(), WriteError> {
+    gate.await.map_err(|_| predecessor_lost())
+}
+
+fn open(gate: oneshot::Sender<()>) {
+    // There may be no next window.
+    let _nobody = gate.send(());
 }
 
 /// What a window hears whose predecessor was lost.

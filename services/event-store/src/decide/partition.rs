@@ -9,11 +9,11 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use spina_core::ledger::Ledger;
 use spina_log::{Window, WriteError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::append::{Outcome, Submission};
-use super::lanes::{self, Gate, Lanes};
+use super::lanes::{self, Before, Lanes};
 use super::tail::Tail;
 use super::window::{Imprint, OpenWindow};
 use crate::clock;
@@ -53,7 +53,7 @@ pub struct Partition {
     queue: mpsc::Receiver<Submission>,
     pub(super) backlog: VecDeque<Submission>,
     in_flight: FuturesOrdered<BoxFuture<'static, Written>>,
-    gate: Option<Gate>,
+    before: Option<Before>,
     number: u64,
 }
 
@@ -79,7 +79,7 @@ impl Partition {
             queue,
             backlog: VecDeque::new(),
             in_flight: FuturesOrdered::new(),
-            gate: None,
+            before: None,
             number: 0,
         }
     }
@@ -145,18 +145,18 @@ impl Partition {
 
     fn send_off(&mut self, mut window: OpenWindow) {
         self.number = window.number;
-        let (opens, gate) = oneshot::channel();
-        let before = self.gate.replace(gate);
+        let (after, next) = lanes::gates();
+        let before = self.before.replace(next);
         let records = window.take_records();
         if records.is_empty() {
-            self.in_flight.push_back(Box::pin(async move { (window, lanes::wait_only(before, opens).await) }));
+            self.in_flight.push_back(Box::pin(async move { (window, lanes::wait_only(before, after).await) }));
             return;
         }
         let partition = self.imprint.partition;
         let consumed = window.commands_next_offset.and_then(|next_offset| self.group.consumed(partition, next_offset));
         let lane = self.lanes.turn();
         let written = async move {
-            let written = lanes::write(lane, Window { records, consumed }, before, opens).await;
+            let written = lanes::write(lane, Window { records, consumed }, before, after).await;
             (window, written)
         };
         self.in_flight.push_back(Box::pin(written));
@@ -175,7 +175,7 @@ impl Partition {
                     let error = written.err().unwrap_or_else(lanes::predecessor_lost);
                     lost.push((window, error));
                 }
-                self.gate = None;
+                self.before = None;
                 self.recover(lost).await
             }
         }
@@ -192,7 +192,7 @@ impl Partition {
         self.tail.push(std::mem::take(&mut settled.events));
         settled.answer(&self.ledger);
         if self.in_flight.is_empty() {
-            self.gate = None;
+            self.before = None;
         }
     }
 

@@ -52,11 +52,11 @@ struct Get {
 struct List {
     /// Read model, such as carrier_punctuality
     model: String,
-    /// Only rows like this: column:op:value with eq, ne, lt, le, gt, ge; repeat for more
+    /// Only rows like this: column:op:value with eq, ne, lt, le, gt, ge, prefix, null; repeat for more
     #[arg(long = "where", value_name = "COLUMN:OP:VALUE")]
     filters: Vec<String>,
-    /// Column to sort by; -column for the greatest first
-    #[arg(long, allow_hyphen_values = true, value_name = "COLUMN")]
+    /// Columns to sort by, separated by commas; column:desc for the greatest first
+    #[arg(long, value_name = "COLUMN[:desc]")]
     order: Option<String>,
     /// Most rows
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -153,7 +153,7 @@ impl Pages<'_> {
         let mut query = self.query.clone();
         query.extend(self.cursor.take().map(|cursor| ("cursor", cursor)));
         let mut page = self.client.get(Service::Projector, &path, &query).await?;
-        self.cursor = page["next_cursor"].as_str().map(str::to_owned);
+        self.cursor = page["cursor"].as_str().map(str::to_owned);
         Ok(match page["rows"].take() {
             Value::Array(rows) => rows,
             other => anyhow::bail!("the projector sent {other} where rows should be"),

@@ -74,7 +74,7 @@ impl Topic {
 
 /// Asks everybody.
 pub async fn observe(reach: &Reach) -> anyhow::Result<Observed> {
-    let client = reach.client()?;
+    let client = reach.client_of_known()?;
     let (services, kafka, registry, postgres, contexts, projections) = tokio::join!(
         futures::future::join_all(Service::ALL.map(|service| health(&client, service))),
         within(reach.timeout(), kafka(reach)),

@@ -71,7 +71,7 @@ impl Args {
                 let done = follow(&client, &path, *give_up).await?;
                 match format {
                     Format::Json | Format::Ndjson => output::json(&done),
-                    Format::Text => output::line(format!("{name} was rebuilt from {} events", done["rebuild"]["done"])),
+                    Format::Text => output::line(format!("{name} was rebuilt and has taken its place")),
                 }
             }
         }
@@ -79,10 +79,11 @@ impl Args {
 
     async fn change(&self, client: &Client, name: &str, verb: &str, format: Format) -> Result<()> {
         let path = self.path(client, name).await?;
-        let answer = client.post(Service::Projector, &format!("{path}/{verb}"), &json!({})).await?;
+        client.post(Service::Projector, &format!("{path}/{verb}"), &json!({})).await?;
+        let now = client.get(Service::Projector, &path, &[]).await?;
         match format {
-            Format::Json | Format::Ndjson => output::json(&answer),
-            Format::Text => output::line(format!("{name}: {}", cell(&answer["state"]))),
+            Format::Json | Format::Ndjson => output::json(&now),
+            Format::Text => output::line(format!("{name}: {}", cell(&now["state"]))),
         }
     }
 
@@ -127,7 +128,7 @@ pub fn table(projections: &[Value]) -> Table {
 
 /// Shows the progress of a rebuild until its end.
 async fn follow(client: &Client, path: &str, give_up: Duration) -> Result<Value> {
-    let bar = output::progress(Some(0), "events");
+    let bar = output::progress(Some(0), "records");
     let mut progress = (0, tokio::time::Instant::now());
     loop {
         // The projector may be restarted meanwhile: it takes the rebuild up again.
@@ -137,18 +138,19 @@ async fn follow(client: &Client, path: &str, give_up: Duration) -> Result<Value>
         bar.set_length(rebuild["total"].as_u64().unwrap_or(0));
         bar.set_position(done);
         match rebuild["state"].as_str() {
-            Some("done") => {
+            // A projector that was restarted since the end of the rebuild does not know of it any more.
+            Some("done") | None => {
                 bar.finish_and_clear();
                 return Ok(seen);
             }
             Some("failed") => {
                 bar.abandon();
-                let why = rebuild["error"].as_str().or(seen["last_error"].as_str()).unwrap_or("no reason given");
+                let why = rebuild["last_error"].as_str().unwrap_or("no reason given");
                 return Err(Failure::new(Exit::Failed, "projection.rebuild", format!("the rebuild failed: {why}"))
                     .help("the read model is as it was before")
                     .into());
             }
-            Some(_) | None => {}
+            Some(_) => {}
         }
         if done > progress.0 {
             progress = (done, tokio::time::Instant::now());

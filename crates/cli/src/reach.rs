@@ -73,8 +73,21 @@ impl Reach {
         self.choose(&self.registry_url, |stack| Ok(stack.registry.clone()))
     }
 
-    /// A client of the services. Fails if it knows the address of neither event-store nor projector.
+    /// A client of the services. Fails if it knows the address of none.
     pub fn client(&self) -> Result<Client> {
+        let (bases, unknown) = self.bases();
+        match unknown {
+            Some(error) if bases.is_empty() => Err(error),
+            Some(_) | None => Client::new(bases, self.timeout),
+        }
+    }
+
+    /// A client of the services whose addresses are known, even if that is none: to find out what is wrong.
+    pub fn client_of_known(&self) -> Result<Client> {
+        Client::new(self.bases().0, self.timeout)
+    }
+
+    fn bases(&self) -> (Vec<(Service, String)>, Option<anyhow::Error>) {
         let mut bases = Vec::new();
         let mut unknown = None;
         for service in Service::ALL {
@@ -89,10 +102,7 @@ impl Reach {
                 Err(error) => unknown = Some(error),
             }
         }
-        match unknown {
-            Some(error) if bases.is_empty() => Err(error),
-            Some(_) | None => Client::new(bases, self.timeout),
-        }
+        (bases, unknown)
     }
 
     fn choose(&self, given: &Option<String>, stack: impl FnOnce(&Endpoints) -> Result<String>) -> Result<String> {
@@ -112,7 +122,7 @@ impl Reach {
 #[derive(Debug, Clone, Args)]
 pub struct InContext {
     /// Context [default: the only one, or the only one with such streams]
-    #[arg(long, global = true, env = "SPINA_CONTEXT", value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     context: Option<ContextName>,
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use spina_core::ContextName;
 use tokio::time::Instant;
+use tokio_postgres::NoTls;
 
 use super::catch_up::LagWatch;
 use super::flights::CONTEXT;
@@ -78,11 +79,7 @@ async fn punctuality(client: &Client) -> Result<Vec<Value>> {
 /// Prints what was done and where to look next.
 pub async fn print(client: &Client, endpoints: &Endpoints, report: &Report, watch: &LagWatch) -> Result<()> {
     output::line(format!("\nCarriers by name\n{}", carriers(&punctuality(client).await?)))?;
-    let mut models = Table::new(["read model", "rows"]);
-    for projection in projection::list(client).await?.iter().filter(|projection| projection["context"] == CONTEXT) {
-        models.row([cell(&projection["model"]), cell(&projection["rows"])]);
-    }
-    output::line(format!("\n{models}"))?;
+    output::line(format!("\n{}", rows(client, endpoints).await?))?;
     let counts = report.counts;
     if counts.appended == 0 {
         output::line(format!("\nAll {} events were there already; nothing was added.", counts.duplicates))?;
@@ -105,11 +102,36 @@ fn carriers(rows: &[Value]) -> Table {
     table
 }
 
+/// How many rows each read model has, by SQL: they are ordinary tables.
+async fn rows(client: &Client, endpoints: &Endpoints) -> Result<Table> {
+    let mut table = Table::new(["read model", "rows"]);
+    let (sql, connection) =
+        tokio_postgres::connect(&endpoints.postgres, NoTls).await.context("connect to PostgreSQL")?;
+    let counting = async {
+        for projection in projection::list(client).await?.iter().filter(|projection| projection["context"] == CONTEXT) {
+            let model = cell(&projection["model"]);
+            let count = format!("SELECT count(*) FROM {}.{}", quoted(CONTEXT), quoted(&model));
+            let rows: i64 = sql.query_one(&count, &[]).await.with_context(|| format!("count {model}"))?.get(0);
+            table.row([model, rows.to_string()]);
+        }
+        Ok(table)
+    };
+    tokio::select! {
+        lost = connection => anyhow::bail!("lost PostgreSQL: {lost:?}"),
+        counted = counting => counted,
+    }
+}
+
+/// A name as SQL takes it whatever is in it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 fn where_next(client: &Client, endpoints: &Endpoints) -> Result<()> {
     for (what, command) in [
         ("a flight's events", "spina read flight-UA1545-20130101-EWR"),
         ("its state before it left", "spina state flight-UA1545-20130101-EWR --version 1"),
-        ("the latest to arrive", "spina model list flight_status --order -arrival_delay_min --limit 5"),
+        ("the latest to arrive", "spina model list flight_status --order arrival_delay_min:desc --limit 5"),
         (
             "cancellations of a day",
             "spina replay --type FlightCancelled --from 2013-02-08T00:00:00Z --to 2013-02-09T00:00:00Z",

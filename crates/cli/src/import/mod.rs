@@ -102,7 +102,7 @@ pub async fn import(
             let help = "run the command again: what was appended is recognised and not appended twice";
             return Err(failure.help(help)).with_context(|| format!("import stopped after line {line}"));
         }
-        report.note(format!("{failure}; going on at line {}", backlog.confirmed() + 1));
+        report.trouble(format!("{failure}; going on at line {}", backlog.confirmed() + 1));
         tokio::time::sleep(pauses.next(Some(&failure))).await;
     }
     report.finish();

@@ -26,6 +26,7 @@ pub struct Report {
     before: Counts,
     first_line: u64,
     attempts: u32,
+    last_trouble: String,
     started: Instant,
 }
 
@@ -40,6 +41,7 @@ impl Report {
             before: Counts::default(),
             first_line: 0,
             attempts: 0,
+            last_trouble: String::new(),
             started: Instant::now(),
         }
     }
@@ -70,8 +72,16 @@ impl Report {
         self.counts.lines
     }
 
+    /// Says why it does not go on, once.
+    pub(super) fn trouble(&mut self, text: String) {
+        if self.last_trouble != text {
+            self.note(text.clone());
+            self.last_trouble = text;
+        }
+    }
+
     /// Says something without disturbing the bar.
-    pub(super) fn note(&self, text: String) {
+    fn note(&self, text: String) {
         self.bar.suspend(|| output::note(text));
     }
 

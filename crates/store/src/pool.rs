@@ -88,7 +88,7 @@ fn address(config: &StoreConfig) -> Result<Config, StoreError> {
     let mut address = Config::from_str(&config.url).map_err(refuse)?;
     let limits = format!(
         "-c statement_timeout={} -c idle_in_transaction_session_timeout={FORGOTTEN_TRANSACTION_MS} \
-         -c client_connection_check_interval=5000 -c timezone=UTC",
+         -c client_connection_check_interval=5000 -c client_min_messages=warning -c timezone=UTC",
         config.statement_timeout.as_millis()
     );
     let options = address.get_options().map_or_else(|| limits.clone(), |given| format!("{limits} {given}"));

@@ -85,7 +85,8 @@ async fn a_window_that_cannot_be_written_is_aborted_as_a_whole() {
     let log = Log::with_partitions(1).await;
     let lane = log.lane(&unique("lane")).await;
     let mut window = log.window(0, &["a", "b"]);
-    let too_large = vec![0; 2 * 1024 * 1024];
+    // More than a broker takes at once, and nothing to compress: low bytes of the squares modulo a prime.
+    let too_large: Vec<u8> = (0..2 * 1024 * 1024_u64).map(|n| (n * n % 1_000_003).to_le_bytes()[0]).collect();
     window.records[1].value = Some(too_large.into());
     let error = lane.stage(window).await.unwrap_err();
     assert!(matches!(error, WriteError::Aborted { .. }), "{error:?}");

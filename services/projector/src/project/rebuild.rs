@@ -1,6 +1,7 @@
 //! Rebuilding a model: a shadow table is filled from the start of the log beside the live one, then takes its place.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use spina_store::read_model::Lease;
 use tokio::time::Instant;
@@ -33,9 +34,12 @@ pub struct RebuildReport {
 }
 
 impl RebuildReport {
-    /// A rebuild that goes on from the lease.
+    /// A rebuild that goes on from the lease. If the process has been at it already, so does its pace.
     pub fn new(handle: Arc<Handle>, lease: &Lease) -> Self {
-        let mut report = Self { handle, began: Instant::now(), first: lease.next_offsets.iter().sum() };
+        let known = handle.status().rebuild.filter(|rebuild| rebuild.state == RebuildState::Switching);
+        let (passed, time) = known.map_or((0, Duration::ZERO), |rebuild| rebuild.pace);
+        let first = lease.next_offsets.iter().sum::<i64>() - passed;
+        let mut report = Self { handle, began: Instant::now() - time, first };
         report.stored(&lease.next_offsets);
         report
     }

@@ -193,12 +193,16 @@ impl ModelTask {
     }
 
     fn failed(&self, failure: &Failure) {
-        let state = match failure {
-            Failure::Superseded => State::Superseded,
-            Failure::Poison { .. } | Failure::Log(_) | Failure::Store(_) => State::Failed(failure.to_string()),
-        };
-        tracing::error!(model = %self.handle.name, cause = %failure, "model stopped");
-        self.handle.set_state(state);
+        match failure {
+            Failure::Superseded => {
+                tracing::warn!(model = %self.handle.name, "another projector goes on with the model");
+                self.handle.set_state(State::Superseded);
+            }
+            Failure::Poison { .. } | Failure::Log(_) | Failure::Store(_) => {
+                tracing::error!(model = %self.handle.name, cause = %failure, "model stopped");
+                self.handle.set_state(State::Failed(failure.to_string()));
+            }
+        }
     }
 
     async fn rebuild_failed(&mut self, failure: &Failure) {

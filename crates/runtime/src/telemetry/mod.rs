@@ -93,7 +93,7 @@ impl TelemetryGuard {
 /// # Errors
 /// A filter or endpoint that cannot be used, or a second call.
 pub fn init(service: &'static str, config: &TelemetryConfig) -> Result<TelemetryGuard, TelemetryError> {
-    let filter = EnvFilter::try_new(&config.log)
+    let filter = EnvFilter::try_new(format!("{QUIET_CLIENT},{}", config.log))
         .map_err(|cause| TelemetryError::Filter { filter: config.log.clone(), cause })?;
     let provider = tracer_provider(service, config.otlp_endpoint.as_deref())?;
     let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer(service));
@@ -113,12 +113,16 @@ fn log_layer(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
     }
 }
 
+/// The transactional client opens a span for each record, which costs more than writing it. The configured filter can
+/// ask for it again.
+const QUIET_CLIENT: &str = "krafka=warn";
+
 /// What goes into traces, whatever the log filter says. What the exporter itself does must not: each export would
-/// give cause for the next.
+/// give cause for the next; nor the client's span for each record.
 fn traced_targets() -> Targets {
     let exporter = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry", "opentelemetry_sdk"];
     let silenced = exporter.map(|target| (target, LevelFilter::OFF));
-    Targets::new().with_default(LevelFilter::INFO).with_targets(silenced)
+    Targets::new().with_default(LevelFilter::INFO).with_target("krafka", LevelFilter::WARN).with_targets(silenced)
 }
 
 fn tracer_provider(service: &'static str, endpoint: Option<&str>) -> Result<SdkTracerProvider, TelemetryError> {

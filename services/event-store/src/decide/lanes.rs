@@ -116,3 +116,6 @@ fn open(gate: oneshot::Sender<()>) {
 pub fn predecessor_lost() -> WriteError {
     WriteError::Aborted { reason: "the window before it was lost".to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,3 +241,6 @@ fn record(headers: &EventHeaders, value: Bytes, imprint: &Imprint, now: Timestam
         timestamp_ms: Some(now.millis()),
     }
 }
+
+#[cfg(test)]
+mod tests;

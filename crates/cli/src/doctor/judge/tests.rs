@@ -1,3 +1,5 @@
+//! A healthy stack, broken in one place at a time.
+
 use serde_json::json;
 use spina_log::admin::{Cluster, PartitionEnds};
 
@@ -15,7 +17,7 @@ fn well() -> Observed {
         kafka: Ok(Cluster { id: "c".into(), brokers: 1, transaction_version: 2, min_insync_replicas: Some(1) }),
         registry: Ok(11),
         postgres: Some(Ok(())),
-        topics: ["flights.commands.v1", "flights.events.v1", "flights.replies.v1"].map(topic).into(),
+        topics: needed_topics(&"flights".parse().unwrap()).iter().map(|name| topic(name)).collect(),
         contexts: Ok(vec![json!({
             "name": "flights",
             "owned": [{ "partition": 0, "epoch": 3, "unarchived_events": 5, "next_offset": 9 }],
@@ -40,6 +42,7 @@ fn a_healthy_stack_has_no_troubles_and_shows_its_owners() {
 
 #[test]
 fn every_trouble_is_told_with_what_to_do() {
+    let replies = names::replies_topic(&"flights".parse().unwrap());
     let cases: Vec<(&str, &str, Break)> = vec![
         ("kafka", "spina up", Box::new(|seen| seen.kafka = Err("refused".into()))),
         ("kafka", "upgrade", Box::new(|seen| seen.kafka.as_mut().unwrap().transaction_version = 0)),
@@ -47,7 +50,7 @@ fn every_trouble_is_told_with_what_to_do() {
         ("postgres", "logs/postgres.log", Box::new(|seen| seen.postgres = Some(Err("no".into())))),
         ("projector", "spina up", Box::new(|seen| seen.services[1].status = "unreachable".into())),
         ("projector", "logs/projector.log", Box::new(|seen| seen.services[1].status = "not_ready".into())),
-        ("flights.replies.v1", "topology apply", Box::new(|seen| _ = seen.topics.pop())),
+        (&replies, "topology apply", Box::new(|seen| _ = seen.topics.pop())),
         (
             "flights.events.v1:0",
             "taken over",

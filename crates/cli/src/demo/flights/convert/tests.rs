@@ -1,3 +1,5 @@
+//! Rows of the year, and what becomes of them.
+
 use serde_json::Value;
 
 use super::*;

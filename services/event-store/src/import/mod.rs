@@ -11,6 +11,7 @@ mod line;
 mod progress;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_stream::StreamExt as _;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::io::StreamReader;
 use tokio_util::sync::CancellationToken;
@@ -30,10 +32,13 @@ pub use line::ImportLine;
 use line::Line;
 use progress::{Progress, Stop};
 
-/// Lines that are checked and submitted together.
-const CHUNK_LINES_MAX: usize = 1_000;
+/// Lines that are checked and submitted together: enough for full windows, since a transaction costs the broker the same
+/// for one event as for a thousand.
+const CHUNK_LINES_MAX: usize = 4_000;
+/// How long a chunk may take to fill. An import is about rate, not about the latency of a line.
+const CHUNK_FILL_TIME: Duration = Duration::from_millis(10);
 /// Chunks that wait for their outcomes.
-const CHUNKS_IN_FLIGHT_MAX: usize = 16;
+const CHUNKS_IN_FLIGHT_MAX: usize = 8;
 /// Longest line in bytes: the largest event and room for its envelope.
 const LINE_BYTES_MAX: usize = 8 << 20;
 /// Time between two reports of progress.
@@ -63,7 +68,7 @@ pub async fn run<E>(
 {
     let body = StreamReader::new(body.map(|bytes| bytes.map_err(std::io::Error::other)));
     let lines = FramedRead::new(body, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
-    let mut chunks = lines.ready_chunks(CHUNK_LINES_MAX);
+    let mut chunks = pin!(lines.chunks_timeout(CHUNK_LINES_MAX, CHUNK_FILL_TIME));
     let mut progress = Progress::new(reports);
     let mut in_flight: FuturesOrdered<BoxFuture<'static, ChunkOutcome>> = FuturesOrdered::new();
     let mut ticks = tokio::time::interval_at(Instant::now() + REPORT_PERIOD, REPORT_PERIOD);

@@ -91,6 +91,11 @@ impl Ran {
 pub struct Running(Option<Child>);
 
 impl Running {
+    /// Whether it has not ended yet.
+    pub fn runs(&mut self) -> bool {
+        self.0.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
     /// Waits for its end.
     pub async fn ends(mut self) -> Ran {
         let child = self.0.take().unwrap();

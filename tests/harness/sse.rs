@@ -43,23 +43,34 @@ impl Sse {
         self.last_id.as_deref()
     }
 
+    /// Waits for the first message, which says where the subscription stands.
+    pub async fn begun(&mut self) {
+        let block = self.block().await;
+        assert!(self.message(&block).is_none() && self.last_id.is_some(), "{block}");
+    }
+
     /// The next message with data.
     pub async fn next(&mut self) -> Message {
         loop {
-            if let Some(block) = self.block().await
-                && let Some(message) = self.message(&block)
-            {
+            let block = self.block().await;
+            if let Some(message) = self.message(&block) {
                 return message;
             }
         }
     }
 
+    /// Whether the next thing said has no data: only that the place has moved.
+    pub async fn is_silent(&mut self) -> bool {
+        let block = self.block().await;
+        self.message(&block).is_none()
+    }
+
     /// What stands before the next empty line.
-    async fn block(&mut self) -> Option<String> {
+    async fn block(&mut self) -> String {
         loop {
             if let Some(end) = self.received.windows(2).position(|pair| pair == b"\n\n") {
                 let block: Vec<u8> = self.received.drain(..end + 2).collect();
-                return Some(String::from_utf8(block).unwrap());
+                return String::from_utf8(block).unwrap();
             }
             let part = tokio::time::timeout(PATIENCE, self.bytes.next()).await.expect("there is a sign of life");
             self.received.extend_from_slice(&part.expect("the server does not end it").unwrap());

@@ -3,6 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use serde_json::json;
 use spina_tests::context::Context;
 use spina_tests::http::Http;
@@ -72,21 +74,19 @@ async fn an_event_store_told_to_stop_finishes_what_it_took() {
     let mut world = World::with_event_store("drain").await;
     let (http, context) = (world.http(), world.context.name.clone());
     let streams: Vec<String> = (0..200).map(|_| new_stream()).collect();
-    let appends = streams.iter().map(|stream| {
-        let (http, context, stream) = (http.clone(), context.clone(), stream.clone());
-        tokio::spawn(async move {
-            let path = format!("/v1/{context}/streams/{stream}/events");
-            http.try_post(&path, &json!({ "events": [scheduled()] })).await.map(|answer| answer.status)
-        })
+    let appends = streams.iter().map(async |stream| {
+        let path = format!("/v1/{context}/streams/{stream}/events");
+        (stream, http.try_post(&path, &json!({ "events": [scheduled()] })).await.map(|answer| answer.status))
     });
-    let mut appends: Vec<_> = appends.collect();
-    assert_eq!(appends.remove(0).await.unwrap().unwrap(), 201, "it is in the middle of them");
-    let (status, took) = world.event_store.stop().await;
+    let mut appends: FuturesUnordered<_> = appends.collect();
+    let (first, status) = appends.next().await.unwrap();
+    assert_eq!(status.unwrap(), 201, "it is in the middle of them");
+    let ((status, took), rest) = tokio::join!(world.event_store.stop(), appends.collect::<Vec<_>>());
     assert!(status.code() == Some(0) && took < DRAIN_MAX, "{status}, {took:?}");
 
-    let mut acknowledged = Vec::new();
-    for (append, stream) in appends.into_iter().zip(&streams[1..]) {
-        match append.await.unwrap() {
+    let mut acknowledged = vec![first];
+    for (stream, status) in rest {
+        match status {
             Ok(201) => acknowledged.push(stream),
             Ok(503) | Err(_) => {}
             Ok(other) => panic!("{stream}: {other}"),

@@ -69,6 +69,7 @@ async fn append(
     request_id: &str,
 ) -> Result<Append, Invalid> {
     let stream = stream(record)?;
+    check_partition(record, context.partition_of(&stream))?;
     let (event_type, data) = decode(context, record).await?;
     let input = EventInput {
         event_type,
@@ -88,6 +89,19 @@ fn stream(record: &Fetched) -> Result<StreamId, Invalid> {
     let key = record.key.as_deref().ok_or_else(|| invalid("there is none".to_owned()))?;
     let text = std::str::from_utf8(key).map_err(|error| invalid(error.to_string()))?;
     text.parse().map_err(|error: spina_core::stream::NameError| invalid(error.to_string()))
+}
+
+/// A stream has one owner, that of its partition. Some clients choose partitions otherwise than Java's does.
+fn check_partition(record: &Fetched, expected: i32) -> Result<(), Invalid> {
+    if record.partition == expected {
+        return Ok(());
+    }
+    let message = format!(
+        "the record is in partition {}, its key belongs into {expected}: partition by murmur2 of the key, as Java does \
+         (librdkafka: `partitioner=murmur2_random`)",
+        record.partition
+    );
+    Err(Invalid::new("validation.partition", message))
 }
 
 /// The event's type and fields. The writer may have used an older schema of it: fields are matched by name.

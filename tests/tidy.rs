@@ -87,9 +87,8 @@ fn the_arrow_goes_one_way() {
             };
             assert!(fits, "{package} must not depend on {dependency}");
         }
-        for dependency in dev.iter().filter(|dependency| ENDS.contains(&dependency.as_str())) {
-            panic!("{package} must not depend on {dependency}, not even for tests");
-        }
+        let end = dev.iter().find(|dependency| ENDS.contains(&dependency.as_str()));
+        assert_eq!(end, None, "{package} must not depend on this, not even for tests");
     }
 }
 
@@ -141,12 +140,15 @@ fn names_of_topics_and_groups_are_spelled_in_one_place() {
     let home = Path::new("crates/log/src/names.rs");
     for (path, text) in sources() {
         let relative = path.strip_prefix(root()).expect("it lies in the root");
-        if relative == home || relative.starts_with("tests") || relative.starts_with("loadtest") {
+        let for_tests = relative.components().any(|part| part.as_os_str() == "tests") || relative.ends_with("tests.rs");
+        if relative == home || for_tests || relative.starts_with("loadtest") {
             continue;
         }
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
-            for spelled in [".events.v1\"", ".commands.v1\"", ".replies.v1\"", ".model.v1\"", ".dlq\"", "\"event-store.{"] {
+            for spelled in
+                [".events.v1\"", ".commands.v1\"", ".replies.v1\"", ".model.v1\"", ".dlq\"", "\"event-store.{"]
+            {
                 assert!(!line.contains(spelled), "{}: `{spelled}` belongs into {}", path.display(), home.display());
             }
         }

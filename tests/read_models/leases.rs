@@ -1,3 +1,5 @@
+//! A model has one owner at a time, and the last one to take it wins.
+
 use spina_core::{CellType, Fold, ModelShape, Op};
 use spina_store::read_model::{Applied, Resumed, Slot, Swap, Taking};
 

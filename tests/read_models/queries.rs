@@ -1,3 +1,5 @@
+//! Rows are found by filters, in order, page by page.
+
 use serde_json::{Map, Value, json};
 use spina_core::{Cell, CellType, Fold, Op};
 use spina_store::read_model::{ListQuery, Slot};

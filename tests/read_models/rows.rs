@@ -1,3 +1,5 @@
+//! Rows and checkpoint change together or not at all.
+
 use serde_json::{Value, json};
 use spina_core::change::Action;
 use spina_core::{Cell, CellType, Change, Fold, Op};

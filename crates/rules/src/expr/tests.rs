@@ -1,3 +1,5 @@
+//! Expressions: plain paths, CEL, and what does not compile.
+
 use serde_json::json;
 use spina_core::{EventHeaders, Position, Version};
 

@@ -1,3 +1,5 @@
+//! Declared read models: what they compute, and what is refused where.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

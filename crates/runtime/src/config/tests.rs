@@ -1,3 +1,5 @@
+//! Where settings come from, which one wins, and what is refused.
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

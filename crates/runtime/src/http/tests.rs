@@ -1,3 +1,5 @@
+//! The HTTP shell: errors, limits, request ids, and the end.
+
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};

@@ -1,3 +1,5 @@
+//! What is read from the files, and what is wrong with them.
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! What has to be done, from what is wanted and what is there.
+
 use std::sync::Arc;
 
 use spina_rules::context::ContextDef;

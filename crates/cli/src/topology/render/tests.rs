@@ -1,3 +1,5 @@
+//! What a plan looks like.
+
 use super::*;
 use crate::topology::evolution::Difference;
 use crate::topology::plan::ConfigChange;

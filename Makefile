@@ -36,7 +36,7 @@ test-integration: install ## The system tests alone
 	dev/with-servers $(CARGO) test --locked -p spina-tests -- --test-threads=1
 
 bench: build ## Append throughput and latency beside the raw floor of the same client
-	dev/with-servers $(CARGO) run --release --locked -p loadtest --
+	SPINA=$(SPINA) dev/with-servers $(CARGO) run --release --locked -p loadtest --
 
 soak: build ## Kills services at random for a long time while flights are imported
 	dev/soak

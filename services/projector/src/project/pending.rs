@@ -9,13 +9,10 @@ use tokio::time::Instant;
 
 /// Most bytes of record values that go into one batch.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
-/// From the start of one batch's transaction to that of the next, at least: what a reader may have to wait while much
-/// happens. After a quiet moment a batch is written at once.
-const PAUSE: Duration = Duration::from_millis(40);
-/// The same for a batch that has grown large meanwhile, as when the model is behind: larger ones touch fewer rows.
-const LARGE_PAUSE: Duration = Duration::from_millis(250);
-/// Records that make a batch large: 50,000 a second in one pause.
-const LARGE_RECORDS: usize = 2_000;
+/// From the start of one batch's transaction to that of the next, at least, by how many records have gathered: few are
+/// written soon, many together, because that touches fewer rows. After a quiet moment a batch is written at once.
+const PAUSES: [(usize, Duration); 3] =
+    [(0, Duration::from_millis(10)), (100, Duration::from_millis(40)), (2_000, Duration::from_millis(250))];
 
 /// A batch that is being gathered.
 #[derive(Debug)]
@@ -84,13 +81,8 @@ impl Pending {
 
     /// When it should be written, given when the batch before was.
     pub fn due(&self, last: Instant, records_max: usize) -> Instant {
-        if self.is_full(records_max) {
-            last
-        } else if self.records >= LARGE_RECORDS {
-            last + LARGE_PAUSE
-        } else {
-            last + PAUSE
-        }
+        let pause = PAUSES.iter().rev().find(|(records, _)| self.records >= *records);
+        if self.is_full(records_max) { last } else { last + pause.map_or(Duration::ZERO, |(_, pause)| *pause) }
     }
 
     /// Takes what there is; gathering goes on after it.
@@ -142,15 +134,16 @@ mod tests {
     fn the_pause_before_a_batch_depends_on_its_size() {
         let mut pending = Pending::from(vec![0]);
         let now = Instant::now();
-        for offset in 0..2 * i64::try_from(LARGE_RECORDS).unwrap() {
-            let large = pending.records >= LARGE_RECORDS;
-            assert_eq!(pending.due(now, usize::MAX), now + if large { LARGE_PAUSE } else { PAUSE });
+        for offset in 0..4_000 {
+            let millis =
+                [(2_000, 250), (100, 40), (0, 10)].into_iter().find(|(records, _)| offset >= *records).unwrap().1;
+            assert_eq!(pending.due(now, usize::MAX), now + Duration::from_millis(millis));
             pending.add(0, offset, 10, vec![]).unwrap();
         }
-        assert_eq!(pending.due(now, 2 * LARGE_RECORDS), now, "a full one is written at once");
+        assert_eq!(pending.due(now, 4_000), now, "a full one is written at once");
         pending.take();
-        assert_eq!(pending.due(now, 2 * LARGE_RECORDS), now + PAUSE);
-        pending.add(0, i64::MAX - 1, BYTES_MAX, vec![]).unwrap();
-        assert!(pending.is_full(1000));
+        assert_eq!(pending.due(now, 4_000), now + Duration::from_millis(10));
+        pending.add(0, 4_000, BYTES_MAX, vec![]).unwrap();
+        assert!(pending.is_full(4_000));
     }
 }

@@ -16,7 +16,7 @@ mod fill;
 mod handle;
 mod load;
 mod pending;
-mod rebuild;
+mod report;
 mod task;
 
 pub use ends::{Ends, behind};

@@ -17,7 +17,7 @@ use super::decode::Decoder;
 use super::failure::Failure;
 use super::fill::{Ended, Fill, Goal, Parts};
 use super::handle::{Command, CommandError, Handle, RebuildState, Request, State};
-use super::rebuild::{LiveReport, RebuildReport};
+use super::report::{LiveReport, RebuildReport};
 
 /// Pause before the database is asked again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Rebuilding a model: a shadow table is filled from the start of the log beside the live one, then takes its place.
+//! What fills tell while they run, to the handle of their model.
 
 use std::sync::Arc;
 use std::time::Duration;

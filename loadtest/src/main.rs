@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
     match bench::run(&args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format_args!("no figures: {error:?}"));
+            say(format_args!("no figures: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -6,13 +6,13 @@
 //! Suggested reading order: [`stream`], [`version`], [`position`], [`event`], [`decider`], [`ledger`], [`state`],
 //! [`change`], [`batch`], [`model`].
 
-pub mod change;
 pub mod batch;
-pub mod model;
+pub mod change;
 pub mod decider;
 pub mod event;
 pub mod event_shape;
 pub mod ledger;
+pub mod model;
 pub mod position;
 pub mod state;
 pub mod stream;

@@ -33,7 +33,7 @@ pub struct Archiver {
 impl Archiver {
     /// The archiver of a partition that this process owns.
     pub fn new(context: Arc<Context>, partition: i32, owned: Owned) -> Self {
-        let metrics = context.metrics.partition(context.name(), partition);
+        let metrics = context.shared.metrics.partition(context.name(), partition);
         metrics.serves(owned.epoch);
         Self { context, partition, owned, metrics }
     }
@@ -73,7 +73,7 @@ impl Archiver {
             epoch: self.owned.epoch,
             events: &run.events,
         };
-        match self.context.store.archive(request).await {
+        match self.context.shared.store.archive(request).await {
             Ok(ArchiveOutcome::Stored) => {
                 self.owned.tail.archived(run.next_offset);
                 self.metrics.archived(run.events.len(), self.owned.tail.len());

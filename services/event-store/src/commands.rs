@@ -110,9 +110,9 @@ async fn decode(context: &Context, record: &Fetched) -> Result<(String, Map<Stri
     let value = record.value.as_deref().ok_or_else(|| malformed("the record has no value".to_owned()))?;
     let (schema_id, avro) = frame::split(value).map_err(|error| malformed(error.to_string()))?;
     let shape = loop {
-        match context.schemas.resolve(schema_id).await {
+        match context.shared.schemas.resolve(schema_id).await {
             Ok(shape) => break shape,
-            Err(error) if error.is_transient() && !context.stopping.is_cancelled() => {
+            Err(error) if error.is_transient() && !context.shared.stopping.is_cancelled() => {
                 warn!(%error, schema_id, "the registry does not answer, commands wait");
                 clock::pause(RETRY_PAUSE).await;
             }

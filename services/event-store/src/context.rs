@@ -66,24 +66,8 @@ pub struct Context {
     pub catalog: Catalog,
     /// Snapshot period by aggregate.
     pub snapshot_every: HashMap<String, u32>,
-    /// Schemas by id.
-    pub schemas: Arc<SchemaCache>,
-    /// Where the log is.
-    pub log: LogConfig,
-    /// Asks the brokers.
-    pub admin: Arc<Admin>,
-    /// Opens transactional lanes.
-    pub lane_factory: Arc<dyn Lanes>,
-    /// The archive.
-    pub store: Store,
-    /// Bounds.
-    pub limits: Limits,
-    /// Base URL of this process.
-    pub endpoint: String,
-    /// What is counted.
-    pub metrics: EventStoreMetrics,
-    /// Cancelled when the process stops for good.
-    pub stopping: CancellationToken,
+    /// What all contexts of the process share.
+    pub shared: Shared,
     owned: RwLock<HashMap<i32, Owned>>,
 }
 
@@ -136,15 +120,7 @@ impl Context {
             reply_type: Arc::new(parts.reply_type),
             catalog: parts.catalog,
             snapshot_every: parts.snapshot_every,
-            schemas: shared.schemas,
-            log: shared.log,
-            admin: shared.admin,
-            lane_factory: shared.lane_factory,
-            store: shared.store,
-            limits: shared.limits,
-            endpoint: shared.endpoint,
-            metrics: shared.metrics,
-            stopping: shared.stopping,
+            shared,
             owned: RwLock::default(),
         }
     }

@@ -30,10 +30,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Owns what the group assigns to this process, until it stops.
 pub async fn own(context: Arc<Context>, instance: String, tasks: Tasks, serving: Serving) -> anyhow::Result<()> {
-    while !context.stopping.is_cancelled() {
+    while !context.shared.stopping.is_cancelled() {
         let topic = names::commands_topic(context.name());
         let options = MembershipOptions::new(names::event_store_group(context.name()), &topic, &instance);
-        let membership = Membership::join(&context.log, options)?;
+        let membership = Membership::join(&context.shared.log, options)?;
         let (lost, losses) = mpsc::channel(1);
         let session = Session {
             context: Arc::clone(&context),
@@ -47,7 +47,7 @@ pub async fn own(context: Arc<Context>, instance: String, tasks: Tasks, serving:
         if let Err(error) = session.run(membership, losses).await {
             error!(%error, "the membership in the consumer group ended");
         }
-        sleep(&context.stopping, RETRY_PAUSE).await;
+        sleep(&context.shared.stopping, RETRY_PAUSE).await;
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ struct Session {
 
 impl Session {
     async fn run(mut self, mut membership: Membership, mut losses: mpsc::Receiver<i32>) -> Result<(), LogError> {
-        let stopping = self.context.stopping.clone();
+        let stopping = self.context.shared.stopping.clone();
         let ended = loop {
             tokio::select! {
                 biased;
@@ -161,7 +161,7 @@ struct Owner {
 impl Owner {
     async fn serve(self, drain: CancellationToken) -> Ended {
         let Some(taken) = self.take_over(&drain).await else { return Ended::Drained };
-        let (queue, submissions) = mpsc::channel(self.context.limits.queue_max);
+        let (queue, submissions) = mpsc::channel(self.context.shared.limits.queue_max);
         let owned = Owned { queue, tail: Arc::clone(&taken.tail), epoch: taken.epoch() };
         let archiver = Archiver::new(Arc::clone(&self.context), self.partition, owned.clone());
         let partition = Partition::new(Arc::clone(&self.context), taken, Arc::clone(&self.offsets), submissions);

@@ -73,7 +73,7 @@ pub fn event(context: &Context, category: &str, input: EventInput) -> Result<New
         message: invalid.to_string(),
         path: Some(invalid.path),
     })?;
-    check_size(avro.len(), context.limits.event_bytes_max)?;
+    check_size(avro.len(), context.shared.limits.event_bytes_max)?;
     let value = Bytes::from(frame(event_type.schema_id, &avro));
     let id = input.id.unwrap_or_else(|| Uuid::now_v7().to_string());
     for (what, text) in [

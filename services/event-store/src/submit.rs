@@ -17,7 +17,7 @@ pub async fn one(context: &Context, append: Append, priority: bool) -> Result<Ou
         TrySendError::Full(_) => ApiError::rate_limited("the partition's queue is full", RETRY_AFTER_S),
         TrySendError::Closed(_) => not_owned(partition),
     })?;
-    let outcome = tokio::time::timeout(context.limits.append_timeout, outcomes).await;
+    let outcome = tokio::time::timeout(context.shared.limits.append_timeout, outcomes).await;
     // No answer in time, or an owner that went away without one: only the log knows.
     let outcomes = outcome.ok().and_then(Result::ok).unwrap_or_default();
     Ok(outcomes.into_iter().next().unwrap_or(Outcome::Unknown))

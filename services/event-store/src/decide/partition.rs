@@ -67,7 +67,7 @@ impl Partition {
         group: Arc<GroupOffsets>,
         queue: mpsc::Receiver<Submission>,
     ) -> Self {
-        let metrics = context.metrics.partition(context.name(), taken.imprint.partition);
+        let metrics = context.shared.metrics.partition(context.name(), taken.imprint.partition);
         Self {
             context,
             imprint: taken.imprint,
@@ -120,7 +120,7 @@ impl Partition {
         if self.tail.is_full() {
             return false;
         }
-        let limits = self.context.limits.window;
+        let limits = self.context.shared.limits.window;
         let now = clock::now();
         let mut window = OpenWindow::new(self.number + 1);
         while let Some(submission) = self.backlog.pop_front().or_else(|| self.queue.try_recv().ok()) {

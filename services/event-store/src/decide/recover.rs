@@ -33,7 +33,7 @@ impl Partition {
         warn!(partition = self.imprint.partition, cause, "window lost, reading back");
         while let Err(error) = self.read_back().await {
             error!(partition = self.imprint.partition, %error, "cannot read back yet");
-            if self.context.stopping.is_cancelled() {
+            if self.context.shared.stopping.is_cancelled() {
                 submissions.into_iter().for_each(|submission| submission.finish(&Outcome::Unknown));
                 return false;
             }
@@ -50,7 +50,8 @@ impl Partition {
     async fn read_back(&mut self) -> Result<(), TakeOverError> {
         let context = &self.context;
         let partition = self.imprint.partition;
-        self.lanes = Lanes::open(&*context.lane_factory, context.name(), partition, context.limits.lanes).await?;
+        self.lanes =
+            Lanes::open(&*context.shared.lane_factory, context.name(), partition, context.shared.limits.lanes).await?;
         let from = self.tail.next_offset();
         let events = takeover::read_settled(context, partition, from).await?;
         takeover::install(&mut self.ledger, &self.tail, events);

@@ -74,13 +74,14 @@ impl Taken {
 
 /// Takes the partition over. Steps (a) to (e); the caller serves.
 pub async fn take_over(context: &Context, partition: i32) -> Result<Taken, TakeOverError> {
-    let lanes = Lanes::open(&*context.lane_factory, context.name(), partition, context.limits.lanes).await?;
-    let watermark = context.store.watermark(context.name(), partition).await?;
+    let lanes =
+        Lanes::open(&*context.shared.lane_factory, context.name(), partition, context.shared.limits.lanes).await?;
+    let watermark = context.shared.store.watermark(context.name(), partition).await?;
     let events = read_settled(context, partition, watermark.next_offset).await?;
     let epoch = events.iter().map(|event| event.headers.epoch).max().unwrap_or(0).max(watermark.epoch) + 1;
-    let mut ledger = Ledger::new(context.limits.requests);
+    let mut ledger = Ledger::new(context.shared.limits.requests);
     recall(context, partition, &mut ledger).await?;
-    let tail = Arc::new(Tail::new(watermark.next_offset, context.limits.tail_bytes_max));
+    let tail = Arc::new(Tail::new(watermark.next_offset, context.shared.limits.tail_bytes_max));
     let events_in_tail = events.len();
     install(&mut ledger, &tail, events);
     announce(context, partition, epoch).await;
@@ -94,13 +95,13 @@ pub async fn take_over(context: &Context, partition: i32) -> Result<Taken, TakeO
 /// All committed events of the partition from an offset on, once nothing is open behind them.
 pub async fn read_settled(context: &Context, partition: i32, from: i64) -> Result<Vec<Stored>, TakeOverError> {
     let topic = &context.events_topic;
-    let end = settled::wait(&context.admin, topic, partition, SETTLE_TIMEOUT).await?.stable;
+    let end = settled::wait(&context.shared.admin, topic, partition, SETTLE_TIMEOUT).await?.stable;
     if from > end {
         let context = context.name().to_string();
         return Err(TakeOverError::LogLost { context, partition, archived: from, log: end });
     }
     let options = ReaderOptions { stop_at_end: true, ..ReaderOptions::default() };
-    let mut reader = LogReader::open(&context.log, topic, vec![(partition, Start::At(from))], options)?;
+    let mut reader = LogReader::open(&context.shared.log, topic, vec![(partition, Start::At(from))], options)?;
     let mut events = Vec::new();
     while let Some(batch) = reader.next().await {
         events.extend(batch?.records.into_iter().filter_map(stored));
@@ -126,11 +127,15 @@ fn stored(record: Fetched) -> Option<Stored> {
 
 /// Versions and requests that the archive knows.
 async fn recall(context: &Context, partition: i32, ledger: &mut Ledger) -> Result<(), TakeOverError> {
-    let (name, limits) = (context.name(), context.limits.requests);
-    context.store.each_stream_version(name, partition, |stream, version| ledger.learn_version(stream, version)).await?;
+    let (name, limits) = (context.name(), context.shared.limits.requests);
+    context
+        .shared
+        .store
+        .each_stream_version(name, partition, |stream, version| ledger.learn_version(stream, version))
+        .await?;
     let oldest = clock::now().micros() - limits.age_max_us;
     let since = Timestamp::from_micros(oldest).unwrap_or_default();
-    for known in context.store.requests_since(name, partition, since, limits.keys_max).await? {
+    for known in context.shared.store.requests_since(name, partition, since, limits.keys_max).await? {
         let event = Remembered {
             stream: known.stream,
             first: known.version,
@@ -162,8 +167,8 @@ pub fn install(ledger: &mut Ledger, tail: &Tail, events: Vec<Stored>) {
 
 /// Best effort: nothing rests on it.
 async fn announce(context: &Context, partition: i32, epoch: u64) {
-    let owner = Owner { partition, epoch, endpoint: context.endpoint.clone() };
-    if let Err(error) = context.store.announce_owner(context.name(), &owner).await {
+    let owner = Owner { partition, epoch, endpoint: context.shared.endpoint.clone() };
+    if let Err(error) = context.shared.store.announce_owner(context.name(), &owner).await {
         warn!(partition, %error, "cannot announce the owner");
     }
 }

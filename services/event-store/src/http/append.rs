@@ -115,7 +115,7 @@ fn prepare_events(
     stream: &StreamId,
     inputs: Vec<EventInput>,
 ) -> Result<Vec<crate::decide::append::NewEvent>, ApiError> {
-    let most = context.limits.append_events_max;
+    let most = context.shared.limits.append_events_max;
     if inputs.is_empty() || inputs.len() > most {
         let message = format!("an append has 1 to {most} events, this one has {}", inputs.len());
         return Err(Invalid::new("validation.events", message).into());

@@ -13,7 +13,7 @@ use crate::context::Context;
 /// The stream's snapshot, if it was taken under today's schemas and is not too new. Trouble with it is no error: the
 /// log has everything.
 pub async fn usable(context: &Context, stream: &StreamId, until: Until) -> Option<State> {
-    let snapshot = match context.store.snapshot(context.name(), stream).await {
+    let snapshot = match context.shared.store.snapshot(context.name(), stream).await {
         Ok(snapshot) => snapshot?,
         Err(error) => {
             warn!(%error, "cannot read a snapshot, folding from the first event");
@@ -34,7 +34,7 @@ pub async fn take(context: &Context, stream: &StreamId, epoch: u64) -> Result<St
     let state = state::fold(context, stream, Until::Now).await?;
     if state.version.0 > 0 {
         let snapshot = Snapshot { state: state.clone(), fingerprint: fingerprint(context, stream), epoch };
-        context.store.keep_snapshot(context.name(), stream, &snapshot).await?;
+        context.shared.store.keep_snapshot(context.name(), stream, &snapshot).await?;
     }
     Ok(state)
 }

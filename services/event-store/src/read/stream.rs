@@ -58,8 +58,11 @@ async fn read_stored(
     let limit = range.limit as usize;
     let whole_in_tail =
         first_in_tail.is_some_and(|first| first <= Version(1) || (!range.backward && first <= range.from));
-    let archived =
-        if whole_in_tail { Vec::new() } else { context.store.read_stream(context.name(), stream, range).await? };
+    let archived = if whole_in_tail {
+        Vec::new()
+    } else {
+        context.shared.store.read_stream(context.name(), stream, range).await?
+    };
     let last = match tail.last() {
         Some(event) => event.headers.version,
         None => last_archived(context, stream, range, &archived).await?,
@@ -90,13 +93,13 @@ async fn last_archived(
         return Ok(version);
     }
     let last = StreamRange { from: Version(i64::MAX.unsigned_abs()), backward: true, limit: 1 };
-    let events = context.store.read_stream(context.name(), stream, last).await?;
+    let events = context.shared.store.read_stream(context.name(), stream, last).await?;
     Ok(events.first().map_or(Version::NONE, |event| event.headers.version))
 }
 
 async fn recorded(context: &Context, stored: Stored) -> Result<Recorded, ReadError> {
     let version = stored.headers.version;
-    let data = decode::value(&stored.value, &context.schemas).await;
+    let data = decode::value(&stored.value, &context.shared.schemas).await;
     let data = data.map_err(|cause| ReadError::Decode { version, cause })?;
     let topic = context.events_topic.to_string();
     let position = Position { topic, partition: stored.partition, offset: stored.offset };

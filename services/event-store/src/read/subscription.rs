@@ -91,7 +91,7 @@ impl Subscription {
         for partition in partitions {
             let next = match &from {
                 From::Earliest => 0,
-                From::Latest => context.admin.partition_ends(&topic, partition).await?.stable,
+                From::Latest => context.shared.admin.partition_ends(&topic, partition).await?.stable,
                 From::Token(token) => token.offset(partition).map_or(0, |offset| offset + 1),
             };
             if next > 0 {
@@ -100,7 +100,7 @@ impl Subscription {
             starts.push((partition, if next > 0 { Start::At(next) } else { Start::Earliest }));
         }
         let options = ReaderOptions { batch_records_max: BATCH_RECORDS_MAX, queue_batches_max: 2, stop_at_end: false };
-        let reader = LogReader::open(&context.log, &topic, starts, options)?;
+        let reader = LogReader::open(&context.shared.log, &topic, starts, options)?;
         Ok(Self { context, filter, reader, token, waiting: Vec::new().into_iter() })
     }
 
@@ -130,7 +130,7 @@ impl Subscription {
 
     async fn decode(&self, record: Fetched) -> Result<Delivery, SubscriptionError> {
         let token = Token::at(record.topic.to_string(), record.partition, record.offset);
-        let decoded = decode::record(&record, &self.context.schemas);
+        let decoded = decode::record(&record, &self.context.shared.schemas);
         let event = decoded.await.map_err(|cause| SubscriptionError::Decode { token, cause })?;
         Ok(Delivery::Event(Box::new(event)))
     }

@@ -9,7 +9,7 @@ SPINA := target/release/spina
 help: ## Lists what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-install: ## Installs missing system packages and downloads the servers (sudo when not root)
+install: ## Installs missing system packages (sudo when not root)
 	dev/install
 
 build: install ## Builds all binaries, optimised

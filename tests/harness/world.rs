@@ -50,10 +50,9 @@ impl World {
         Http::new(&self.event_store.url)
     }
 
-    /// The `spina` command, about this context.
+    /// The `spina` command, in front of these services: they serve no other context.
     pub fn spina(&self) -> Spina {
-        let spina = Spina::of(&self.stack).env("SPINA_CONTEXT", &self.context.name);
-        let spina = spina.env("SPINA_EVENT_STORE_URL", &self.event_store.url);
+        let spina = Spina::of(&self.stack).env("SPINA_EVENT_STORE_URL", &self.event_store.url);
         match &self.projector {
             Some(projector) => spina.env("SPINA_PROJECTOR_URL", &projector.url),
             None => spina,

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use spina_tests::flights::Flights;
+use spina_tests::spina::Running;
 use spina_tests::world::World;
 use spina_tests::{eventually, history};
 
@@ -16,17 +17,17 @@ async fn an_import_survives_kills_of_everything_that_takes_part() {
     let lines = imports::lines();
     let mut world = World::with_projector("killing").await;
     let file = imports::file(&world, &lines);
-    let import = |world: &World| world.spina().args(["import", "--output", "json"]).arg(&file);
+    let import =
+        |world: &World| world.spina().args(["import", "--output", "json", "--context", &world.context.name]).arg(&file);
     let share = |of: usize| i64::try_from(lines.len() * of / (2 * KILLS + 2)).unwrap();
 
-    let client = import(&world).spawn();
-    appended(&world, share(1) / 2).await;
+    let mut client = import(&world).spawn();
+    appended(&world, &mut client, share(1) / 2).await;
     drop(client);
 
     let mut client = import(&world).spawn();
     for kill in 1..=2 * KILLS {
-        appended(&world, share(kill)).await;
-        assert!(client.runs(), "kill {kill} is in the middle of the import");
+        appended(&world, &mut client, share(kill)).await;
         let victim = if kill % 2 == 0 { world.projector.as_mut().unwrap() } else { &mut world.event_store };
         victim.kill();
         victim.start_again();
@@ -49,10 +50,11 @@ async fn an_import_survives_kills_of_everything_that_takes_part() {
     assert_all_is_right(&world, &projector, lines.len()).await;
 }
 
-/// Waits until the log has about so many events.
-async fn appended(world: &World, events: i64) {
+/// Waits until the log has about so many events, which must happen in the middle of the import.
+async fn appended(world: &World, client: &mut Running, events: i64) {
     let topic = world.context.events_topic();
     eventually(&format!("{events} events are appended"), async || {
+        assert!(client.runs(), "the import has ended before {events} events: {}", world.event_store.tail());
         (history::offsets(&world.stack.kafka, &topic).await >= events).then_some(())
     })
     .await;

@@ -33,6 +33,7 @@ test: install lint ## All tests, on servers of their own; leaves nothing running
 
 test-integration: install ## The system tests alone
 	$(CARGO) build --locked --workspace --bins
+	dev/with-servers $${CARGO_TARGET_DIR:-target}/debug/loadtest --smoke
 	dev/with-servers $(CARGO) test --locked -p spina-tests -- --test-threads=1
 
 bench: build ## Append throughput and latency beside the raw floor of the same client

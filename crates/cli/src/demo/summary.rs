@@ -86,8 +86,8 @@ pub async fn print(client: &Client, endpoints: &Endpoints, report: &Report, watc
     } else {
         let there = counts.duplicates;
         output::line(format!("\n{} events appended, {there} were there already", counts.appended))?;
+        output::line(format!("{:.0} events/s over {:.1} s", report.rate(), report.took.as_secs_f64()))?;
     }
-    output::line(format!("{:.0} events/s over {:.1} s", report.rate(), report.took.as_secs_f64()))?;
     output::line(format!("read models at worst {} records behind\n", watch.worst()))?;
     where_next(client, endpoints)
 }

@@ -146,4 +146,18 @@ mod tests {
             assert!(bad.parse::<Token>().is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn a_token_follows_what_was_seen() {
+        let position = Position { topic: "a.events.v1".to_owned(), partition: 2, offset: 7 };
+        let mut token = Token::from(&position);
+        token.advance(0, 3);
+        token.advance(2, 9);
+        assert_eq!((token.topic(), token.offset(1)), ("a.events.v1", None));
+        assert_eq!(token.offsets().collect::<Vec<_>>(), [(0, 3), (2, 9)]);
+        let json = serde_json::to_string(&token).unwrap();
+        assert_eq!(json, "\"a.events.v1:0:3,2:9\"");
+        assert_eq!(serde_json::from_str::<Token>(&json).unwrap(), token);
+        assert!(serde_json::from_str::<Token>("\"nonsense\"").is_err());
+    }
 }

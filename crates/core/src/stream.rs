@@ -187,4 +187,21 @@ mod tests {
             assert!(bad.parse::<ContextName>().is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn names_go_through_json_and_are_checked_there() {
+        let id: StreamId = serde_json::from_str("\"order-1\"").unwrap();
+        assert_eq!(
+            (id.to_string(), serde_json::to_string(&id).unwrap()),
+            ("order-1".to_owned(), "\"order-1\"".to_owned())
+        );
+        assert!(serde_json::from_str::<StreamId>("\"order\"").is_err());
+        let name: ContextName = serde_json::from_str("\"flights\"").unwrap();
+        assert_eq!(
+            (name.to_string(), serde_json::to_string(&name).unwrap()),
+            ("flights".to_owned(), "\"flights\"".to_owned())
+        );
+        assert!(serde_json::from_str::<ContextName>("\"Flights\"").is_err());
+        assert_ne!(StreamKey::of("order-1"), StreamKey::of("order-2"));
+    }
 }

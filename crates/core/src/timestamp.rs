@@ -94,4 +94,14 @@ mod tests {
         assert_eq!(Timestamp::from_micros(i64::MAX), None);
         assert_eq!(Timestamp::from_millis(i64::MAX), None);
     }
+
+    #[test]
+    fn instants_go_through_json() {
+        let instant = Timestamp::from_millis(-1).unwrap();
+        assert_eq!((instant.millis(), instant.micros()), (-1, -1_000));
+        let json = serde_json::to_string(&instant).unwrap();
+        assert_eq!(json, "\"1969-12-31T23:59:59.999Z\"");
+        assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), instant);
+        assert!(serde_json::from_str::<Timestamp>("\"noon\"").is_err());
+    }
 }

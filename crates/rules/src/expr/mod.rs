@@ -11,6 +11,7 @@
 //! evaluation is linear in the size of the event.
 
 mod check;
+mod nesting;
 mod scope;
 
 use std::borrow::Cow;
@@ -80,6 +81,9 @@ impl Expr {
             |offset: u32, message: String| source.problem(source.inside(text.place, &text.value, offset), message);
         if text.len() > EXPR_BYTES_MAX {
             return Err(refuse(0, format!("the expression is longer than {EXPR_BYTES_MAX} bytes")));
+        }
+        if let Some((at, message)) = nesting::excess(&text.value) {
+            return Err(refuse(u32::try_from(at).unwrap_or(0), message));
         }
         let program = ENV.compile(&text.value).map_err(|errors| {
             let (column, message) = errors.errors.first().map_or((1, "not CEL"), |e| (e.pos.1, e.msg.as_str()));

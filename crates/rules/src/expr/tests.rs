@@ -94,7 +94,40 @@ fn mistakes_are_found_when_loading_and_pointed_at() {
         assert!(!message.contains('\n'), "{message:?}");
     }
     assert!(compile(&"1+".repeat(3000)).unwrap_err().contains("longer than"));
-    assert!(compile(&format!("{}1{}", "(".repeat(1000), ")".repeat(1000))).is_err());
+}
+
+#[test]
+fn an_expression_cannot_overflow_the_stack() {
+    let nested = |open: &str, close: &str, deep: usize| format!("{}1{}", open.repeat(deep), close.repeat(deep));
+    for text in [
+        nested("(", ")", 1000),
+        nested("[", "]", 1000),
+        nested("{1:", "}", 900),
+        "!".repeat(4000) + "true",
+        "-".repeat(4000) + "1",
+        "true?1:".repeat(500) + "1",
+        "1".to_owned() + &"+1".repeat(1900),
+    ] {
+        let message = compile(&text).unwrap_err();
+        assert!(message.contains("goes too deep"), "{message}");
+    }
+    assert!(compile(&("data".to_owned() + &".a".repeat(1900))).unwrap_err().contains("dots"));
+}
+
+#[test]
+fn the_deepest_expressions_allowed_fit_a_thread() {
+    let event = landed(json!({"n": 1}));
+    let brackets = nesting::DEPTH_MAX / nesting::BRACKET_WEIGHT;
+    for text in [
+        format!("{}data.n{}", "(".repeat(brackets), ")".repeat(brackets)),
+        format!("size({}1{}) == 1", "[".repeat(brackets - 2), "]".repeat(brackets - 2)),
+        "data.n".to_owned() + &"+1".repeat(nesting::DEPTH_MAX),
+        format!("{}(data.n == 1)", "!".repeat(nesting::DEPTH_MAX - nesting::BRACKET_WEIGHT - 1)),
+        "data.n==0?1:".repeat(nesting::DEPTH_MAX / 2) + "1",
+    ] {
+        compile(&text).unwrap().eval(&event).unwrap();
+    }
+    assert!(compile("data.a == '((((((((((((((' && data.b == \"\\\"[[[[[[[[[[[[[[[\"").is_ok());
 }
 
 #[test]

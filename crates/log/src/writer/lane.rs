@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use krafka::KrafkaError;
 use krafka::producer::TransactionalProducer;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{Consumed, Lane, Window, WriteError, outcome, outgoing};
 use crate::NewRecord;
@@ -22,19 +22,19 @@ enum Stage {
 }
 
 /// A lane. Each call runs in a task of its own, which a caller that gives up does not take with it: the client's calls are
-/// not safe to drop half-way.
+/// not safe to drop half-way. The task is handed the stage already locked, so that calls run in the order they were begun.
 pub(super) struct KafkaLane {
     inner: Arc<Inner>,
+    stage: Arc<Mutex<Stage>>,
 }
 
 struct Inner {
     producer: TransactionalProducer,
-    stage: Mutex<Stage>,
 }
 
 impl KafkaLane {
     pub(super) fn new(producer: TransactionalProducer) -> Self {
-        Self { inner: Arc::new(Inner { producer, stage: Mutex::new(Stage::Idle) }) }
+        Self { inner: Arc::new(Inner { producer }), stage: Arc::new(Mutex::new(Stage::Idle)) }
     }
 }
 
@@ -57,23 +57,25 @@ async fn to_the_end<T: Send + 'static>(
 impl Lane for KafkaLane {
     async fn stage(&self, window: Window) -> Result<Vec<i64>, WriteError> {
         let inner = Arc::clone(&self.inner);
-        to_the_end(async move { inner.stage(window).await }).await
+        let stage = Arc::clone(&self.stage).lock_owned().await;
+        to_the_end(async move { inner.stage(stage, window).await }).await
     }
 
     async fn commit(&self) -> Result<(), WriteError> {
         let inner = Arc::clone(&self.inner);
-        to_the_end(async move { inner.commit().await }).await
+        let stage = Arc::clone(&self.stage).lock_owned().await;
+        to_the_end(async move { inner.commit(stage).await }).await
     }
 
     async fn abort(&self) -> Result<(), WriteError> {
         let inner = Arc::clone(&self.inner);
-        to_the_end(async move { inner.abort().await }).await
+        let stage = Arc::clone(&self.stage).lock_owned().await;
+        to_the_end(async move { inner.abort(stage).await }).await
     }
 }
 
 impl Inner {
-    async fn stage(&self, window: Window) -> Result<Vec<i64>, WriteError> {
-        let mut stage = self.stage.lock().await;
+    async fn stage(&self, mut stage: OwnedMutexGuard<Stage>, window: Window) -> Result<Vec<i64>, WriteError> {
         match &*stage {
             Stage::Idle => {}
             Stage::Staged { .. } => return Err(wrong_order("a window is staged already")),
@@ -92,8 +94,7 @@ impl Inner {
         }
     }
 
-    async fn commit(&self) -> Result<(), WriteError> {
-        let mut stage = self.stage.lock().await;
+    async fn commit(&self, mut stage: OwnedMutexGuard<Stage>) -> Result<(), WriteError> {
         match &*stage {
             Stage::Staged { transaction: true } => {}
             Stage::Staged { transaction: false } => {
@@ -113,8 +114,7 @@ impl Inner {
         }
     }
 
-    async fn abort(&self) -> Result<(), WriteError> {
-        let mut stage = self.stage.lock().await;
+    async fn abort(&self, mut stage: OwnedMutexGuard<Stage>) -> Result<(), WriteError> {
         match &*stage {
             Stage::Staged { transaction: true } => {}
             Stage::Staged { transaction: false } => {

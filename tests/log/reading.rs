@@ -51,6 +51,8 @@ async fn an_offset_that_was_never_written_is_an_error_and_no_jump() {
     let lane = log.lane(&unique("lane")).await;
     lane.stage(log.window(0, &["a"])).await.unwrap();
     lane.commit().await.unwrap();
+    // The marker that ends the transaction is written after the commit was answered.
+    spina_log::settled::wait(&log.admin, &log.topic, 0, crate::support::PATIENCE).await.unwrap();
     let mut reader = log.open(vec![(0, Start::At(1_000))], false);
     let error = next(&mut reader).await.unwrap().unwrap_err();
     assert!(matches!(error, LogError::OutOfRange { partition: 0, offset: 1_000, earliest: 0, end: 2, .. }), "{error}");

@@ -1,7 +1,6 @@
 //! What can go wrong with the log, except writing transactions (see [`crate::writer::WriteError`]).
 
 use std::error::Error;
-use std::time::Duration;
 
 /// A Kafka client's own error. It is for people to read; decisions are taken on the variant that carries it.
 pub type ClientError = Box<dyn Error + Send + Sync>;
@@ -66,14 +65,6 @@ pub enum LogError {
         stable: i64,
         /// One past the last offset.
         high: i64,
-    },
-    /// No answer in time.
-    #[error("could not {action} within {} ms", waited.as_millis())]
-    TimedOut {
-        /// What was tried.
-        action: String,
-        /// How long.
-        waited: Duration,
     },
     /// The background thread is gone; the process is shutting down or has a bug.
     #[error("the {0} has stopped")]

@@ -72,8 +72,8 @@ impl Pool {
             .idempotent(true)
             .linger(Duration::ZERO)
             .batch_size(BATCH_BYTES)
-            // Windows of 2,000 records of 600 bytes: the broker's CPU falls by a third and the log to about half, for 3 %
-            // of ours; a window of one record takes as long as without.
+            // Four interleaved runs with windows of 2,000 records of about 550 bytes: the broker used 71 against 109
+            // hundredths of a second, we 3 % more.
             .compression(Compression::Lz4)
             .buffer_memory(BUFFER_BYTES)
             .retry_backoff(RETRY_BACKOFF)

@@ -49,7 +49,7 @@ pub enum Failure {
 /// What to do about an error of the log.
 pub fn log_may_recover(error: &LogError) -> bool {
     match error {
-        LogError::Client { .. } | LogError::TimedOut { .. } | LogError::Stopped(_) | LogError::Hanging { .. } => true,
+        LogError::Client { .. } | LogError::Stopped(_) | LogError::Hanging { .. } => true,
         LogError::UnknownTopic(_)
         | LogError::UnknownPartition { .. }
         | LogError::OutOfRange { .. }

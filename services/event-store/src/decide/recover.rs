@@ -59,7 +59,7 @@ impl Partition {
     }
 
     fn requeue(&mut self, mut submission: Submission) {
-        submission.attempts += 1;
+        submission.attempts = submission.attempts.saturating_add(1);
         if submission.attempts < ATTEMPTS_MAX {
             self.backlog.push_front(submission);
             return;

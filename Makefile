@@ -29,18 +29,21 @@ lint: install ## Formatting, clippy, licences and bans, layering
 
 test: install lint ## All tests, on servers of their own; leaves nothing running
 	$(CARGO) test --locked --workspace --exclude spina-tests
+	$(CARGO) test --locked -p event-store --lib --features planted-bugs decide::simulation::planted
+	@cat $${CARGO_TARGET_DIR:-target}/planted-bugs.md
 	$(MAKE) test-integration
 
 test-integration: install ## The system tests alone
-	$(CARGO) build --locked --workspace --bins
+	$(CARGO) build --locked --workspace --bins --features event-store/failpoints
 	dev/with-servers $${CARGO_TARGET_DIR:-target}/debug/loadtest --smoke
+	dev/with-servers $${CARGO_TARGET_DIR:-target}/debug/gate --seconds 60 --liveness-s 60
 	dev/with-servers $(CARGO) test --locked -p spina-tests -- --test-threads=1
 
 bench: build ## Append throughput and latency beside the raw floor of the same client
 	SPINA=$(SPINA) dev/with-servers $(CARGO) run --release --locked -p loadtest --
 
-soak: build ## Kills services at random for a long time while flights are imported
-	dev/soak
+soak: install ## Faults of every kind under load, for MINUTES=10; reports in target/gate
+	dev/soak $(or $(MINUTES),10) $(SEED)
 
 coverage: install ## Line coverage of the pure crates
 	dev/coverage

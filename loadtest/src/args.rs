@@ -25,6 +25,12 @@ pub struct Args {
     /// Appends in a second where they come at a fixed rate
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate: u32,
+    /// Records that wait in the commands topic
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub command_records: u64,
+    /// Streams of the partition that is taken over; a tenth as many events are never archived
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10..=20_000_000))]
+    pub streams: u64,
     /// Seed of keys and payloads
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -41,6 +47,8 @@ impl Args {
             self.seconds = 1;
             self.import_events = self.import_events.min(2_000);
             self.rate = self.rate.min(200);
+            self.command_records = self.command_records.min(2_000);
+            self.streams = self.streams.min(1_000);
         }
         self
     }

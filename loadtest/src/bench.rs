@@ -1,5 +1,6 @@
 //! A run: every arm in every round, checked before its figures count.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,6 +19,7 @@ use crate::report;
 use crate::say;
 use crate::script::{Payloads, Script};
 use crate::servers::{Child, Servers, wait_for_archive};
+use crate::trials;
 
 /// Runs everything and prints the table.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
@@ -27,12 +29,13 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let servers = Servers::from_env()?;
     servers.apply_topology().await?;
     let log = Log::connect(&servers.kafka).await?;
-    let bench = Bench {
+    let mut bench = Bench {
         payloads: payloads(args.seed, &servers, &log).await?,
         log,
-        event_store: servers.start_event_store(&folder).await?,
+        event_store: Some(servers.start_event_store(&folder).await?),
         echo: servers.start_echo(&folder).await?,
         kafka_pid: servers.kafka_pid(),
+        servers,
         args: args.clone(),
         run,
         folder,
@@ -48,8 +51,9 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     measured.retain(|measured| measured.round > 0);
     let bytes = bench.payloads.bytes_mean();
     let folder = bench.folder.clone();
+    let trials = trials::run(&mut bench).await?;
     bench.stop().await?;
-    let report = report::Report { commit, run, bytes, args, measured: &measured };
+    let report = report::Report { commit, run, bytes, args, measured: &measured, trials: &trials };
     report.save(&folder)?;
     report.print(&folder)
 }
@@ -72,13 +76,17 @@ async fn payloads(seed: u64, servers: &Servers, log: &Log) -> anyhow::Result<Arc
 }
 
 /// What a run works with.
-struct Bench {
-    args: Args,
+pub struct Bench {
+    /// What was asked for.
+    pub args: Args,
+    /// The broker.
+    pub log: Log,
+    /// Where everything is.
+    pub servers: Servers,
     run: u64,
     folder: PathBuf,
-    log: Log,
     payloads: Arc<Payloads>,
-    event_store: Child,
+    event_store: Option<Child>,
     echo: Child,
     kafka_pid: Option<u32>,
 }
@@ -86,10 +94,8 @@ struct Bench {
 impl Bench {
     /// Drives one arm, and checks it after its figures are taken.
     async fn arm(&self, arm: Arm, round: u32) -> anyhow::Result<Measured> {
-        let name = format!("{:x}-{}-{round}", self.run, arm.name());
-        let seed = self.args.seed.wrapping_add(u64::from(round) << 8);
-        let script = Arc::new(Script::new(name, seed, Arc::clone(&self.payloads)));
-        wait_for_archive(self.event_store.address).await?;
+        let script = self.script(arm.name(), round);
+        wait_for_archive(self.store()?).await?;
         let mark = self.log.mark(if arm.is_raw() { SCRATCH } else { &self.log.events_topic }).await?;
         let before = Probe::take(&self.folder)?;
         let (driven, cpu_s) = self.drive(arm, &script).await?;
@@ -105,7 +111,7 @@ impl Bench {
     /// Drives an arm, and tells how much processor time went where meanwhile.
     async fn drive(&self, arm: Arm, script: &Arc<Script>) -> anyhow::Result<(Driven, Vec<(&'static str, f64)>)> {
         let Args { connections, rate, import_events: events, .. } = self.args;
-        let (duration, store) = (self.args.duration(), self.event_store.address);
+        let (duration, store) = (self.args.duration(), self.store()?);
         match arm {
             Arm::Append => {
                 let clients = HttpClient::connect_many(store, connections).await?;
@@ -121,7 +127,7 @@ impl Bench {
             }
             Arm::Import => {
                 let lines: String = (0..events).map(|n| script.line(n)).collect();
-                self.timed(imported(events, import(store, lines.into(), events))).await
+                self.timed(imported(events, import(store, "bench", lines.into(), events))).await
             }
             Arm::AppendRaw => {
                 let raw = RawLog::open(&self.log.config, SCRATCH, Grouping::Waiting).await?;
@@ -158,13 +164,45 @@ impl Bench {
 
     fn cpu(&self) -> Vec<(&'static str, f64)> {
         let kafka = self.kafka_pid.map(|pid| ("kafka", pid));
-        let ours =
-            [("loadtest", std::process::id()), ("event-store", self.event_store.pid), ("loadtest-echo", self.echo.pid)];
-        ours.into_iter().chain(kafka).map(|(name, pid)| (name, cpu_seconds(pid))).collect()
+        let store = self.event_store.as_ref().map(|store| ("event-store", store.pid));
+        let ours = [("loadtest", std::process::id()), ("loadtest-echo", self.echo.pid)];
+        ours.into_iter().chain(store).chain(kafka).map(|(name, pid)| (name, cpu_seconds(pid))).collect()
     }
 
-    async fn stop(self) -> anyhow::Result<()> {
-        self.event_store.stop().await?;
+    async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop_event_store().await?;
         self.echo.stop().await
+    }
+
+    /// The requests of an arm or a trial in a round.
+    pub fn script(&self, name: &str, round: u32) -> Arc<Script> {
+        let seed = self.args.seed.wrapping_add(u64::from(round) << 8);
+        Arc::new(Script::new(format!("{:x}-{name}-{round}", self.run), seed, Arc::clone(&self.payloads)))
+    }
+
+    /// Where the event-store listens.
+    pub fn store(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.event_store.as_ref().context("the event-store is stopped")?.address)
+    }
+
+    /// Its process.
+    pub fn store_pid(&self) -> anyhow::Result<u32> {
+        Ok(self.event_store.as_ref().context("the event-store is stopped")?.pid)
+    }
+
+    /// Starts it again.
+    pub async fn start_event_store(&mut self) -> anyhow::Result<()> {
+        self.event_store = Some(self.servers.start_event_store(&self.folder).await?);
+        Ok(())
+    }
+
+    /// Stops it as an operator would.
+    pub async fn stop_event_store(&mut self) -> anyhow::Result<()> {
+        self.event_store.take().context("the event-store is stopped already")?.stop().await
+    }
+
+    /// Ends it without a warning.
+    pub async fn kill_event_store(&mut self) -> anyhow::Result<()> {
+        self.event_store.take().context("the event-store is stopped already")?.kill().await
     }
 }

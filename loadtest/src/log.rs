@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use spina_core::ContextName;
+use spina_core::{ContextName, ExpectedVersion};
 use spina_log::admin::TopicSpec;
 use spina_log::{Admin, Fetched, LogConfig, LogReader, ReaderOptions, Start, names, settled};
 use spina_testkit::history::{self, Logged, Operation};
@@ -27,6 +27,7 @@ pub struct Log {
 }
 
 /// Where a topic ended.
+#[derive(Debug, Clone)]
 pub struct Mark {
     topic: String,
     ends: Vec<(i32, Start)>,
@@ -53,6 +54,12 @@ impl Log {
         let ends = self.admin.ends(topic).await?;
         let ends = ends.into_iter().map(|end| (end.partition, Start::At(end.high))).collect();
         Ok(Mark { topic: topic.to_owned(), ends })
+    }
+
+    /// Follows what is committed after the mark, without end.
+    pub fn follow(&self, mark: Mark) -> anyhow::Result<LogReader> {
+        let options = ReaderOptions { batch_records_max: 10_000, queue_batches_max: 16, stop_at_end: false };
+        Ok(LogReader::open(&self.config, &mark.topic, mark.ends, options)?)
     }
 
     /// Every committed record after the mark.
@@ -99,6 +106,7 @@ impl Log {
 fn operation(script: &Script, done: &Done) -> Operation {
     Operation {
         stream: script.stream(done.n).to_owned(),
+        expected: ExpectedVersion::Any,
         request: None,
         events: vec![script.payload(done.n)],
         invoked: done.invoked,

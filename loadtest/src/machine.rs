@@ -58,6 +58,14 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     ticks / TICKS_A_SECOND
 }
 
+/// Memory that a process holds, in bytes; nothing of one that is gone.
+pub fn memory_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0);
+    kibibytes * 1_024
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +78,7 @@ mod tests {
         while cpu_seconds(std::process::id()) == 0.0 {
             assert!(began.elapsed() < Duration::from_secs(60), "a busy process uses time");
         }
-        assert_eq!(cpu_seconds(u32::MAX), 0.0);
+        assert!(memory_bytes(std::process::id()) > 100_000);
+        assert_eq!((cpu_seconds(u32::MAX), memory_bytes(u32::MAX)), (0.0, 0));
     }
 }

@@ -20,6 +20,7 @@ mod report;
 mod rng;
 mod script;
 mod servers;
+mod trials;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -122,9 +122,36 @@ impl Script {
         (path, format!(r#"{{"events":[{{"type":"EntryPosted","id":"{id}","data":{data}}}]}}"#).into())
     }
 
+    /// Path and body of its append with priority.
+    pub fn priority(&self, n: u64) -> (String, Bytes) {
+        let ((stream, _), payload) = self.pick(n);
+        let path = format!("/v1/bench/streams/{stream}/events");
+        let (id, data) = (self.id(n), &payload.json);
+        (path, format!(r#"{{"priority":true,"events":[{{"type":"EntryPosted","id":"{id}","data":{data}}}]}}"#).into())
+    }
+
+    /// Path and body of an append of `events` events of the same payload to its stream.
+    pub fn batch(&self, n: u64, events: u32) -> (String, Bytes) {
+        let ((stream, _), payload) = self.pick(n);
+        let path = format!("/v1/bench/streams/{stream}/events");
+        let event = format!(r#"{{"type":"EntryPosted","data":{}}}"#, payload.json);
+        let events: Vec<&str> = (0..events).map(|_| event.as_str()).collect();
+        (path, format!(r#"{{"events":[{}]}}"#, events.join(",")).into())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its line in an import.
     pub fn line(&self, n: u64) -> String {
-        let ((stream, _), payload) = self.pick(n);
+        self.line_of(self.stream(n), n)
+    }
+
+    /// Its line in an import into another stream.
+    pub fn line_of(&self, stream: &str, n: u64) -> String {
+        let (_, payload) = self.pick(n);
         let (id, data) = (self.id(n), &payload.json);
         format!("{{\"stream\":\"{stream}\",\"type\":\"EntryPosted\",\"id\":\"{id}\",\"data\":{data}}}\n")
     }

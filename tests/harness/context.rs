@@ -1,7 +1,7 @@
 //! A bounded context of a test's own: the flights' topology and schemas under another name.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::spina::Spina;
 use crate::stack::{Stack, root};
@@ -20,17 +20,39 @@ pub struct Context {
 impl Context {
     /// Declares and applies a context whose name begins with `prefix`.
     pub fn create(stack: &Stack, prefix: &str) -> Self {
+        Self::like(stack, prefix, root(), "flights")
+    }
+
+    /// The same after the model of another context than the flights: `model`, declared below `folder`.
+    pub fn like(stack: &Stack, prefix: &str, from: &Path, model: &str) -> Self {
         let name = format!("{prefix}{}", &uuid::Uuid::new_v4().simple().to_string()[..6]);
         let folder = stack.folder(&name);
         let context = Self { topology_dir: folder.join("topology"), schemas_dir: folder.join("schemas"), name };
-        context.declare();
-        Spina::of(stack)
-            .args(["topology", "apply", "--topology-dir"])
-            .arg(&context.topology_dir)
-            .arg("--schemas-dir")
-            .arg(&context.schemas_dir)
-            .succeeds();
+        context.declare(from, model);
+        context.apply(stack);
         context
+    }
+
+    /// The context as it is declared below a folder, under its own name.
+    pub fn of(stack: &Stack, folder: &Path, name: &str) -> Self {
+        let (topology_dir, schemas_dir) = (folder.join("topology"), folder.join("schemas"));
+        let context = Self { name: name.to_owned(), topology_dir, schemas_dir };
+        context.apply(stack);
+        context
+    }
+
+    fn apply(&self, stack: &Stack) {
+        self.topology(Spina::of(stack), "apply").succeeds();
+    }
+
+    /// The command `spina topology <verb>` about this context.
+    pub fn topology(&self, spina: Spina, verb: &str) -> Spina {
+        self.folders(spina.args(["topology", verb]))
+    }
+
+    /// A command that takes the declarations from here.
+    pub fn folders(&self, spina: Spina) -> Spina {
+        spina.arg("--topology-dir").arg(&self.topology_dir).arg("--schemas-dir").arg(&self.schemas_dir)
     }
 
     /// The topic of its events.
@@ -48,20 +70,27 @@ impl Context {
         format!("{}.replies.v1", self.name)
     }
 
-    fn declare(&self) {
+    fn declare(&self, from: &Path, model: &str) {
         let name = &self.name;
         let copy = |from: PathBuf, to: PathBuf, word: &str, words: &str| {
             fs::create_dir_all(&to).unwrap();
             for entry in fs::read_dir(&from).unwrap() {
                 let file = entry.unwrap();
+                if file.path().is_dir() {
+                    continue;
+                }
                 let text = fs::read_to_string(file.path()).unwrap().replace(word, words);
                 fs::write(to.join(file.file_name()), text).unwrap();
             }
         };
-        let (topology, schemas) = (root().join("topology/flights"), root().join("schemas/flights"));
-        copy(topology, self.topology_dir.join(name), "context: flights", &format!("context: {name}"));
+        let (topology, schemas) = (from.join("topology").join(model), from.join("schemas").join(model));
+        copy(topology, self.topology_dir.join(name), &format!("context: {model}"), &format!("context: {name}"));
         let namespace = |of: &str| format!("\"namespace\": \"{of}\"");
-        copy(schemas, self.schemas_dir.join(name), &namespace("flights"), &namespace(name));
+        copy(schemas.clone(), self.schemas_dir.join(name), &namespace(model), &namespace(name));
+        if schemas.join("released").exists() {
+            let to = self.schemas_dir.join(name).join("released");
+            copy(schemas.join("released"), to, &namespace(model), &namespace(name));
+        }
         copy(root().join("schemas/spina"), self.schemas_dir.join("spina"), "", "");
     }
 }

@@ -1,6 +1,6 @@
 //! The demo on the first days of the year, run once for all tests that look at real flights.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -36,7 +36,7 @@ impl Flights {
 
     /// Every event, as `spina replay` prints them.
     pub fn replay(&self) -> String {
-        self.spina(&["replay", "--output", "ndjson"]).succeeds()
+        self.spina(&["replay", "--context", "flights", "--output", "ndjson"]).succeeds()
     }
 }
 
@@ -58,8 +58,20 @@ pub fn verify(carriers: &PathBuf, airport_days: &PathBuf, events: &PathBuf) -> R
     Ran::of(python.output().unwrap())
 }
 
+/// Judges what became of passengers, by another program in another language: all those whose flights were cancelled, or
+/// those of a day. The file holds the events of the context as `spina replay` prints them.
+pub fn verify_rebooking(events: &Path, day: Option<&str>) -> Ran {
+    let mut python = clean(Command::new("python3"));
+    python.arg(root().join("tests/verify_rebooking.py")).arg("--flights").arg(cache().join("flights.csv"));
+    python.arg("--events").arg(events);
+    if let Some(day) = day {
+        python.args(["--day", day]);
+    }
+    Ran::of(python.output().unwrap())
+}
+
 /// Where the demo keeps what it has fetched.
-fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("SPINA_CACHE")
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("spina")))

@@ -52,11 +52,21 @@ impl Http {
 
     /// POST of a document under an idempotency key.
     pub async fn post_with_key(&self, path: &str, key: Option<&str>, body: &Value) -> Answer {
+        self.try_post_with_key(path, key, body).await.unwrap()
+    }
+
+    /// The same; fails when nobody answers.
+    pub async fn try_post_with_key(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &Value,
+    ) -> Result<Answer, reqwest::Error> {
         let mut request = self.client.post(format!("{}{path}", self.base)).json(body);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        Self::answer(request).await.unwrap()
+        Self::answer(request).await
     }
 
     /// Appends events to a stream of a context.

@@ -32,6 +32,11 @@ pub struct Service {
 impl Service {
     /// Starts a service of a context. It is not ready yet.
     pub fn start(stack: &Stack, name: &'static str, context: &Context) -> Self {
+        Self::start_with(stack, name, context, &[])
+    }
+
+    /// The same with more settings, such as `("SPINA_INSTANCE", "second")`.
+    pub fn start_with(stack: &Stack, name: &'static str, context: &Context, more: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let log = stack.folder("logs").join(format!("{:03}-{name}.log", COUNT.fetch_add(1, Ordering::Relaxed)));
         let listen = format!("127.0.0.1:{}", free_port());
@@ -43,7 +48,8 @@ impl Service {
             ("SPINA_TOPOLOGY_DIR", context.topology_dir.display().to_string()),
             ("SPINA_SCHEMAS_DIR", context.schemas_dir.display().to_string()),
         ];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings = settings.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(more).collect();
         let url = format!("http://{listen}");
         let mut service = Self { url, name, stack: stack.clone(), settings, child: None, log };
         service.start_again();
@@ -86,6 +92,12 @@ impl Service {
         let _ = fs::remove_file(self.pid_file(child.id()));
     }
 
+    /// SIGSTOP or SIGCONT: the process freezes, or goes on.
+    pub fn freeze(&self, freeze: bool) {
+        let child = self.child.as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), if freeze { Signal::STOP } else { Signal::CONT }).unwrap();
+    }
+
     /// SIGTERM, and how long it took to what end.
     pub async fn stop(&mut self) -> (ExitStatus, Duration) {
         let begun = Instant::now();
@@ -109,9 +121,28 @@ impl Service {
         (status, begun.elapsed())
     }
 
+    /// How it ended, if it did so by itself. It can be started again then.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.as_mut()?.try_wait().unwrap()?;
+        let child = self.child.take()?;
+        let _ = fs::remove_file(self.pid_file(child.id()));
+        Some(status)
+    }
+
+    /// Sets a variable of its environment, or takes it away, from the next start on.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The end of what it has logged.
     pub fn tail(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
         format!("the end of {}:\n{}", self.log.display(), last.join("\n"))

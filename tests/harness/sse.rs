@@ -27,7 +27,11 @@ pub struct Message {
 impl Sse {
     /// Connects; with the id of the last message that an earlier connection had, if there was one.
     pub async fn connect(url: &str, last_id: Option<&str>) -> Self {
-        let client = Client::builder().no_proxy().build().unwrap();
+        Self::connect_by(&Client::builder().no_proxy().build().unwrap(), url, last_id).await
+    }
+
+    /// The same by a client that has other connections, too.
+    pub async fn connect_by(client: &Client, url: &str, last_id: Option<&str>) -> Self {
         let mut request = client.get(url).header("accept", "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);

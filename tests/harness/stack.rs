@@ -46,9 +46,26 @@ impl Stack {
         self.description["endpoints"]["services"][name].as_str().expect("`spina up` ran").to_owned()
     }
 
+    /// Base URL of the Connect worker's REST API.
+    pub fn connect(&self) -> String {
+        self.description["endpoints"]["connect"].as_str().expect("`spina up --connect` ran").to_owned()
+    }
+
+    /// Process id of a server as it is now.
+    pub fn pid(&self, server: &str) -> u64 {
+        let text = std::fs::read(self.dir.join("stack.json")).unwrap();
+        let description: Value = serde_json::from_slice(&text).unwrap();
+        description["processes"][server]["pid"].as_u64().expect("the server runs")
+    }
+
     /// Process id of the broker.
     pub fn kafka_pid(&self) -> u64 {
         self.description["processes"]["kafka"]["pid"].as_u64().expect("the broker runs")
+    }
+
+    /// The same servers with another Kafka.
+    pub fn with_kafka(&self, bootstrap: String) -> Self {
+        Self { kafka: bootstrap, ..self.clone() }
     }
 
     /// A folder for files of a test; it goes with the stack.
@@ -70,12 +87,23 @@ pub fn root() -> &'static Path {
 /// When it is not built.
 pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    let file = own.ancestors().nth(2).expect("tests lie in target/<profile>/deps").join(name);
+    let folder = own.parent().expect("a program lies in a folder");
+    let profile = if folder.ends_with("deps") { folder.parent().expect("deps lies in one too") } else { folder };
+    let file = profile.join(name);
     assert!(file.is_file(), "{} is not built: cargo build --workspace --bins", file.display());
     file
 }
 
+/// Ports are taken from below what the system gives to outgoing connections: one of those could sit on the port of a process
+/// that is down just then, which could not come back.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
 /// A port that nobody listens on now.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    let tries = std::iter::repeat_with(|| {
+        let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+        PORTS.start + u16::try_from(random % u64::from(PORTS.end - PORTS.start)).expect("it is below the end")
+    });
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    tries.take(1_000).find(free).expect("there are free ports")
 }

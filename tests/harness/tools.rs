@@ -61,16 +61,21 @@ pub fn kcat_produce(stack: &Stack, topic: &str, key: &str, headers: &[(&str, &st
 
 /// Runs one of Kafka's own tools, from the jars that the broker runs from.
 pub fn kafka_java(stack: &Stack, class: &str, args: &[&str]) -> String {
-    let command_line = std::fs::read(format!("/proc/{}/cmdline", stack.kafka_pid())).unwrap();
-    let words: Vec<&str> =
-        command_line.split(|byte| *byte == 0).map(|word| std::str::from_utf8(word).unwrap()).collect();
-    let class_path = words.iter().skip_while(|word| **word != "-cp").nth(1).expect("the broker has a class path");
+    let class_path = kafka_class_path(stack);
     let mut java = Command::new("java");
-    java.args(["-XX:TieredStopAtLevel=1", "-cp", class_path, class, "--bootstrap-server", &stack.kafka]).args(args);
+    java.args(["-XX:TieredStopAtLevel=1", "-cp", &class_path, class, "--bootstrap-server", &stack.kafka]).args(args);
     String::from_utf8_lossy(&run(&mut java).stdout).into_owned()
 }
 
-fn run(command: &mut Command) -> Output {
+/// The class path of the broker that the run shares.
+pub(crate) fn kafka_class_path(stack: &Stack) -> String {
+    let command_line = std::fs::read(format!("/proc/{}/cmdline", stack.kafka_pid())).unwrap();
+    let mut words = command_line.split(|byte| *byte == 0).skip_while(|word| *word != b"-cp");
+    let class_path = words.nth(1).expect("the broker has a class path");
+    String::from_utf8(class_path.to_vec()).unwrap()
+}
+
+pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; `make install` installs it"));
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
     output

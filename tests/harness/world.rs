@@ -24,9 +24,14 @@ pub struct World {
 impl World {
     /// An event-store with a context of its own, ready.
     pub async fn with_event_store(prefix: &str) -> Self {
+        Self::with_settings(prefix, &[]).await
+    }
+
+    /// The same with further settings of the event-store.
+    pub async fn with_settings(prefix: &str, settings: &[(&str, &str)]) -> Self {
         let stack = Stack::get();
         let context = Context::create(&stack, prefix);
-        let mut event_store = Service::start(&stack, "event-store", &context);
+        let mut event_store = Service::start_with(&stack, "event-store", &context, settings);
         event_store.ready().await;
         Self { stack, context, event_store, projector: None }
     }

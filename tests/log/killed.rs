@@ -46,7 +46,7 @@ async fn be_the_victim(order: &str) {
     let config = config();
     let log = Log {
         admin: spina_log::Admin::connect(&config).await.unwrap(),
-        lanes: spina_log::LaneFactory::connect(&config).await.unwrap(),
+        lanes: std::sync::Arc::new(spina_log::LaneFactory::connect(&config).await.unwrap()),
         topic: topic.into(),
         config,
     };

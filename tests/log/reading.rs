@@ -1,6 +1,6 @@
 //! Readers see committed records only, from where they were told, and say when they have all.
 
-use spina_log::{LogError, Start};
+use spina_log::{LogError, LogReader, ReaderOptions, Start};
 
 use crate::support::{Log, next, unique, values};
 
@@ -43,6 +43,43 @@ async fn a_reader_begins_where_it_is_told() {
     lane.stage(log.window(0, &["d"])).await.unwrap();
     lane.commit().await.unwrap();
     assert_eq!(values(&next(&mut latest).await.unwrap().unwrap().records), ["d"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_what_is_open_ends_at_the_end_of_the_log() {
+    let log = Log::with_partitions(1).await;
+    let (lane, other) = (log.lane(&unique("lane")).await, log.lane(&unique("lane")).await);
+    lane.stage(log.window(0, &["a"])).await.unwrap();
+    lane.commit().await.unwrap();
+    spina_log::settled::wait(&log.admin, &log.topic, 0, crate::support::PATIENCE).await.unwrap();
+    lane.stage(log.window(0, &["open"])).await.unwrap();
+    other.stage(log.window(0, &["aborted"])).await.unwrap();
+    other.abort().await.unwrap();
+    let options = ReaderOptions { stop_at_end: true, ..ReaderOptions::default() };
+    let starts = vec![(0, Start::At(2))];
+    let mut reader = LogReader::open_uncommitted(&log.config, &log.topic, starts, options).unwrap();
+    let mut seen = Vec::new();
+    while let Some(batch) = next(&mut reader).await {
+        seen.extend(batch.unwrap().records);
+    }
+    assert_eq!(values(&seen), ["open", "aborted"]);
+    let mut committed = log.open(vec![(0, Start::Earliest)], true);
+    let mut seen = Vec::new();
+    while let Some(batch) = next(&mut committed).await {
+        seen.extend(batch.unwrap().records);
+    }
+    assert_eq!(values(&seen), ["a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_are_passed_over() {
+    let log = Log::with_partitions(1).await;
+    let lane = log.lane(&unique("lane")).await;
+    let mut window = log.window(0, &["a"]);
+    window.records.push(spina_log::mark(std::sync::Arc::clone(&log.topic), 0));
+    lane.stage(window).await.unwrap();
+    lane.commit().await.unwrap();
+    assert_eq!(values(&log.committed(1).await), ["a"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

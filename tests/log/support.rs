@@ -7,28 +7,58 @@ use bytes::Bytes;
 use spina_codec::Headers;
 use spina_log::admin::TopicSpec;
 use spina_log::{
-    Admin, Batch, Fetched, Lane, LaneFactory, Lanes, LogConfig, LogError, LogReader, NewRecord, ReaderOptions, Start,
-    Window,
+    Admin, Batch, Fetched, Lane, LaneFactory, LaneFactoryV1, Lanes, LogConfig, LogError, LogReader, NewRecord,
+    ReaderOptions, Start, Window,
 };
 use uuid::Uuid;
 
 /// Longest that anything here may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Which writer a test is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Writer {
+    /// krafka, transaction protocol v2.
+    V2,
+    /// rdkafka, transaction protocol v1.
+    V1,
+}
+
+/// Makes a test of each function for each writer.
+macro_rules! for_both_writers {
+    ($($name:ident)*) => {
+        mod v2 {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(crate::support::Writer::V2).await })*
+        }
+        mod v1 {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(crate::support::Writer::V1).await })*
+        }
+    };
+}
+pub(crate) use for_both_writers;
+
 /// A topic of one test, with what it takes to use it.
 pub struct Log {
     pub config: LogConfig,
     pub admin: Admin,
-    pub lanes: LaneFactory,
+    pub lanes: Arc<dyn Lanes>,
     pub topic: Arc<str>,
 }
 
 impl Log {
     /// A new topic on the test broker.
     pub async fn with_partitions(partitions: i32) -> Self {
+        Self::of(Writer::V2, partitions).await
+    }
+
+    /// The same with a certain writer.
+    pub async fn of(writer: Writer, partitions: i32) -> Self {
         let config = config();
         let admin = Admin::connect(&config).await.unwrap();
-        let lanes = LaneFactory::connect(&config).await.unwrap();
+        let lanes: Arc<dyn Lanes> = match writer {
+            Writer::V2 => Arc::new(LaneFactory::connect(&config).await.unwrap()),
+            Writer::V1 => Arc::new(LaneFactoryV1::new(&config)),
+        };
         let log = Self { config, admin, lanes, topic: unique("log").into() };
         log.create(&log.topic, partitions).await;
         log

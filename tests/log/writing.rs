@@ -1,14 +1,28 @@
-//! Windows are whole or not there.
+//! What every writer owes: windows are whole or not there, in order, and a lane that lost its claim writes nothing.
 
 use std::sync::Arc;
 
 use spina_log::{Start, Window, WriteError};
 
-use crate::support::{Log, PATIENCE, next, unique, values};
+use crate::support::{Log, PATIENCE, Writer, for_both_writers, next, unique, values};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_committed_window_is_visible_in_order_with_its_offsets() {
-    let log = Log::with_partitions(2).await;
+for_both_writers! {
+    a_committed_window_is_visible_in_order_with_its_offsets
+    an_aborted_window_is_never_visible
+    a_staged_window_is_hidden_until_it_is_committed
+    a_lane_whose_id_was_opened_again_is_fenced
+    a_window_that_cannot_be_written_is_aborted_as_a_whole
+    an_empty_window_writes_nothing_and_harms_nothing
+    calls_in_the_wrong_order_are_refused_and_change_nothing
+    a_caller_that_gives_up_does_not_take_its_commit_with_it
+    lanes_take_turns_without_losing_order
+    a_large_window_is_whole_and_in_order
+    an_aborted_window_leaves_no_trace_in_the_next
+    lanes_of_a_dead_owner_stay_dead
+}
+
+async fn a_committed_window_is_visible_in_order_with_its_offsets(writer: Writer) {
+    let log = Log::of(writer, 2).await;
     let lane = log.lane(&unique("lane")).await;
     let mut window = log.window(0, &["a", "b"]);
     window.records.extend(log.window(1, &["c"]).records);
@@ -27,9 +41,8 @@ async fn a_committed_window_is_visible_in_order_with_its_offsets() {
     assert_eq!(headers, [("ce_id", Some(b"a".as_slice())), ("nothing", None)]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_aborted_window_is_never_visible() {
-    let log = Log::with_partitions(1).await;
+async fn an_aborted_window_is_never_visible(writer: Writer) {
+    let log = Log::of(writer, 1).await;
     let lane = log.lane(&unique("lane")).await;
     lane.stage(log.window(0, &["a"])).await.unwrap();
     lane.abort().await.unwrap();
@@ -38,9 +51,8 @@ async fn an_aborted_window_is_never_visible() {
     assert_eq!(values(&log.committed(1).await), ["b"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_staged_window_is_hidden_until_it_is_committed() {
-    let log = Log::with_partitions(1).await;
+async fn a_staged_window_is_hidden_until_it_is_committed(writer: Writer) {
+    let log = Log::of(writer, 1).await;
     let lane = log.lane(&unique("lane")).await;
     lane.stage(log.window(0, &["a", "b"])).await.unwrap();
     let ends = log.admin.partition_ends(&log.topic, 0).await.unwrap();
@@ -56,9 +68,8 @@ async fn a_staged_window_is_hidden_until_it_is_committed() {
     assert_eq!(values(&batch.records), ["a", "b"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lane_whose_id_was_opened_again_is_fenced() {
-    let log = Log::with_partitions(1).await;
+async fn a_lane_whose_id_was_opened_again_is_fenced(writer: Writer) {
+    let log = Log::of(writer, 1).await;
     let id = unique("lane");
     for staged_before in [false, true] {
         let old = log.lane(&id).await;
@@ -80,9 +91,8 @@ async fn a_lane_whose_id_was_opened_again_is_fenced() {
     assert_eq!(values(&log.committed(1).await), ["new", "new"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_window_that_cannot_be_written_is_aborted_as_a_whole() {
-    let log = Log::with_partitions(1).await;
+async fn a_window_that_cannot_be_written_is_aborted_as_a_whole(writer: Writer) {
+    let log = Log::of(writer, 1).await;
     let lane = log.lane(&unique("lane")).await;
     let mut window = log.window(0, &["a", "b"]);
     // More than a broker takes at once, and nothing to compress: low bytes of the squares modulo a prime.
@@ -95,9 +105,8 @@ async fn a_window_that_cannot_be_written_is_aborted_as_a_whole() {
     assert_eq!(values(&log.committed(1).await), ["c"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_empty_window_writes_nothing_and_harms_nothing() {
-    let log = Log::with_partitions(1).await;
+async fn an_empty_window_writes_nothing_and_harms_nothing(writer: Writer) {
+    let log = Log::of(writer, 1).await;
     let lane = log.lane(&unique("lane")).await;
     assert!(lane.stage(Window::default()).await.unwrap().is_empty());
     lane.commit().await.unwrap();
@@ -108,9 +117,8 @@ async fn an_empty_window_writes_nothing_and_harms_nothing() {
     assert_eq!(log.committed(1).await.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn calls_in_the_wrong_order_are_refused_and_change_nothing() {
-    let log = Log::with_partitions(1).await;
+async fn calls_in_the_wrong_order_are_refused_and_change_nothing(writer: Writer) {
+    let log = Log::of(writer, 1).await;
     let lane = log.lane(&unique("lane")).await;
     assert!(matches!(lane.commit().await, Err(WriteError::Broken { .. })));
     lane.stage(log.window(0, &["a"])).await.unwrap();
@@ -119,9 +127,8 @@ async fn calls_in_the_wrong_order_are_refused_and_change_nothing() {
     assert_eq!(values(&log.committed(1).await), ["a"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_gives_up_does_not_take_its_commit_with_it() {
-    let log = Log::with_partitions(1).await;
+async fn a_caller_that_gives_up_does_not_take_its_commit_with_it(writer: Writer) {
+    let log = Log::of(writer, 1).await;
     let lane = log.lane(&unique("lane")).await;
     for value in ["a", "b", "c", "d", "e"] {
         lane.stage(log.window(0, &[value])).await.unwrap();
@@ -135,9 +142,8 @@ async fn a_caller_that_gives_up_does_not_take_its_commit_with_it() {
     assert_eq!(values(&log.committed(1).await), ["a", "b", "c", "d", "e", "f"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lanes_take_turns_without_losing_order() {
-    let log = Log::with_partitions(1).await;
+async fn lanes_take_turns_without_losing_order(writer: Writer) {
+    let log = Log::of(writer, 1).await;
     let id = unique("lane");
     let mut lanes = Vec::new();
     for lane in 0..4 {
@@ -152,4 +158,55 @@ async fn lanes_take_turns_without_losing_order() {
     let ends = spina_log::settled::wait(&log.admin, &log.topic, 0, PATIENCE).await.unwrap();
     assert_eq!(ends.high, 400, "a record and a marker for each window");
     assert_eq!(values(&log.committed(1).await), written);
+}
+
+async fn a_large_window_is_whole_and_in_order(writer: Writer) {
+    let log = Log::of(writer, 1).await;
+    let lane = log.lane(&unique("lane")).await;
+    // About three batches.
+    let padding = "x".repeat(500);
+    let values: Vec<String> = (0..5_000).map(|n| format!("{n} {padding}")).collect();
+    let texts: Vec<&str> = values.iter().map(String::as_str).collect();
+    let offsets = lane.stage(log.window(0, &texts)).await.unwrap();
+    lane.commit().await.unwrap();
+    assert!(offsets.is_sorted() && offsets.len() == texts.len());
+    let records = log.committed(1).await;
+    assert_eq!(crate::support::values(&records), texts);
+    assert_eq!(records.iter().map(|record| record.offset).collect::<Vec<_>>(), offsets);
+}
+
+async fn an_aborted_window_leaves_no_trace_in_the_next(writer: Writer) {
+    let log = Log::of(writer, 1).await;
+    let lane = log.lane(&unique("lane")).await;
+    let mut expected = Vec::new();
+    for n in 0..50 {
+        let value = n.to_string();
+        let offsets = lane.stage(log.window(0, &[&value, &value])).await.unwrap();
+        if n % 3 == 0 {
+            lane.abort().await.unwrap();
+        } else {
+            lane.commit().await.unwrap();
+            expected.extend(offsets.into_iter().map(|offset| (offset, value.clone())));
+        }
+    }
+    let records = log.committed(1).await;
+    let texts = values(&records).into_iter().map(str::to_owned);
+    let seen: Vec<_> = records.iter().map(|record| record.offset).zip(texts).collect();
+    assert_eq!(seen, expected);
+}
+
+async fn lanes_of_a_dead_owner_stay_dead(writer: Writer) {
+    let log = Log::of(writer, 1).await;
+    let id = unique("lane");
+    let old = log.lane(&id).await;
+    old.stage(log.window(0, &["old"])).await.unwrap();
+    let new = log.lane(&id).await;
+    assert!(old.abort().await.is_err(), "the new owner has ended it");
+    for _ in 0..3 {
+        assert!(old.stage(log.window(0, &["old"])).await.is_err());
+        assert!(old.commit().await.is_err() && old.abort().await.is_err());
+    }
+    new.stage(log.window(0, &["new"])).await.unwrap();
+    new.commit().await.unwrap();
+    assert_eq!(values(&log.committed(1).await), ["new"]);
 }

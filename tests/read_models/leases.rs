@@ -1,7 +1,7 @@
 //! A model has one owner at a time, and the last one to take it wins.
 
 use spina_core::{CellType, Fold, ModelShape, Op};
-use spina_store::read_model::{Applied, Resumed, Slot, Swap, Taking};
+use spina_store::read_model::{Applied, Resumed, Slot, Swap, SwapBack, Taking};
 
 use crate::support::{Books, PARTITIONS, shape, upsert};
 
@@ -106,7 +106,34 @@ async fn a_rebuild_can_be_begun_again_and_dropped() {
     let second = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
     assert_eq!(second.next_offsets, [0, 0]);
     assert_eq!(books.apply(Slot::Rebuild, &mut first, [2, 0], one(1)).await, Applied::LeaseLost);
-    books.store.drop_rebuild(&books.name).await.unwrap();
+    books.store.drop_table(&books.name, Slot::Rebuild).await.unwrap();
     assert_eq!(books.store.swap_rebuilt(&books.name, &second).await.unwrap(), Swap::LeaseLost);
     assert_eq!(books.store.models(&books.name.context).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_former_table_comes_back_with_its_checkpoint_and_leads_forward_again() {
+    let books = Books::of(counter()).await;
+    assert_eq!(books.store.swap_back(&books.name).await.unwrap(), SwapBack::Nothing);
+    let mut live = books.take().await;
+    books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    books.apply(Slot::Rebuild, &mut rebuild, [5, 2], one(2)).await;
+    let compared = books.store.compare_rebuilt(&books.name, &books.shape, &rebuild).await.unwrap().unwrap();
+    assert_eq!((compared.added, compared.removed, compared.changed), (1, 1, 0));
+    assert_eq!(compared.samples.len(), 2, "{compared:?}");
+    let Swap::Done(mut rebuilt) = books.store.swap_rebuilt(&books.name, &rebuild).await.unwrap() else {
+        panic!("the rebuilt table is not behind");
+    };
+    for (id, offsets) in [(1, [4, 2]), (2, [5, 2])] {
+        assert_eq!(books.store.swap_back(&books.name).await.unwrap(), SwapBack::Done);
+        assert_eq!(books.all().await[0]["id"], id);
+        let row = books.store.models(&books.name.context).await.unwrap().remove(0);
+        assert_eq!((row.slot, row.next_offsets), (Slot::Live, offsets.to_vec()));
+    }
+    assert_eq!(books.apply(Slot::Live, &mut rebuilt, [6, 2], one(2)).await, Applied::LeaseLost);
+    let noted = books.store.comparison(&books.name, Slot::Live).await.unwrap();
+    assert_eq!(noted, Some(compared));
+    books.store.drop_table(&books.name, Slot::Old).await.unwrap();
+    assert_eq!(books.store.swap_back(&books.name).await.unwrap(), SwapBack::Nothing);
 }

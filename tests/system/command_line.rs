@@ -1,7 +1,14 @@
 //! The same by the `spina` command: what it prints and how it ends.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
+use spina_log::admin::TopicSpec;
+use spina_log::{Admin, LogConfig};
+use spina_tests::context::Context;
+use spina_tests::eventually;
 use spina_tests::spina::Spina;
+use spina_tests::stack::Stack;
 use spina_tests::world::World;
 
 use crate::samples::{departed, new_stream, scheduled};
@@ -81,6 +88,34 @@ async fn a_key_makes_publishing_repeatable() {
     assert_eq!(once(), once());
     let other = publish(world, &stream, &departed(), "any").args(["--idempotency-key", &stream]).run();
     assert!(other.stderr.contains("validation.idempotency_key"), "{other:?}");
+}
+
+#[tokio::test]
+async fn drift_is_shown_and_fails_a_check() {
+    let stack = Stack::get();
+    let context = Context::create(&stack, "drifting");
+    let plan = |more: &[&str]| context.topology(Spina::of(&stack), "plan").args(more).run();
+    assert_eq!(plan(&["--check"]).status.code(), Some(0));
+
+    let admin = Admin::connect(&LogConfig::new(&stack.kafka, "spina-tests")).await.unwrap();
+    let old = format!("{}.old.v1", context.name);
+    let configs = BTreeMap::new();
+    admin.create(&TopicSpec { name: old.clone(), partitions: 1, replication: 1, configs }).await.unwrap();
+    eventually("the check sees the topic", async || (plan(&["--check"]).status.code() == Some(2)).then_some(())).await;
+    let shown = plan(&["--check"]);
+    assert!(shown.stdout.contains(&format!("topic {old} is in the cluster and declared nowhere")), "{shown:?}");
+    assert_eq!(plan(&[]).status.code(), Some(0), "there is nothing to apply");
+
+    admin.delete(&old).await.unwrap();
+    let shorter = [("retention.ms".to_owned(), "86400000".to_owned())].into();
+    admin.alter(&context.replies_topic(), &shorter).await.unwrap();
+    let shown = eventually("the check sees the setting", async || {
+        let shown = plan(&["--check"]);
+        shown.stdout.contains("retention.ms: 86400000 -> 604800000").then_some(shown)
+    });
+    assert_eq!(shown.await.status.code(), Some(2));
+    context.topology(Spina::of(&stack), "apply").succeeds();
+    eventually("all is well again", async || (plan(&["--check"]).status.code() == Some(0)).then_some(())).await;
 }
 
 #[tokio::test]

@@ -1,14 +1,13 @@
 //! Programs that speak Kafka and know nothing of Spina read its topics and publish to them.
 
-use std::collections::HashSet;
-
 use reqwest::Client;
 use serde_json::{Value, json};
+use spina_tests::history;
 use spina_tests::tools::{Seen, kafka_java, kcat_produce, kcat_read};
 use spina_tests::world::World;
-use spina_tests::{eventually, history};
 
-use crate::samples::{departed, new_stream, scheduled};
+use crate::replies::{brief, replies};
+use crate::samples::{departed, framed_cancelled, new_stream, scheduled};
 
 #[tokio::test]
 async fn kcat_reads_events_with_key_headers_and_schema_id() {
@@ -54,7 +53,7 @@ async fn javas_console_consumer_reads_them_too() {
 async fn a_plain_producer_publishes_and_gets_a_reply() {
     let world = World::shared().await;
     let (context, stream) = (&world.context, new_stream());
-    let event = cancelled_by_hand(schema(world, &context.commands_topic(), "FlightCancelled").await);
+    let event = framed_cancelled(schema(world, &context.commands_topic(), "FlightCancelled").await);
 
     let id = format!("command-{stream}");
     let headers =
@@ -85,14 +84,40 @@ async fn a_plain_producer_publishes_and_gets_a_reply() {
 }
 
 #[tokio::test]
+async fn json_with_the_name_of_its_type_will_do() {
+    let world = World::shared().await;
+    let (context, stream) = (&world.context, new_stream());
+    let fields = r#"{"carrier": "UA", "origin": "EWR", "dest": "IAH", "day": "2013-01-01"}"#;
+    let id = format!("outbox-{stream}");
+    let named = [("ce_id", id.as_str()), ("ce_type", "FlightCancelled")];
+    let mut verdicts = Vec::new();
+    for (headers, value, verdict) in [
+        (&named[..], fields, "accepted"),
+        (&named[..], fields, "accepted"),
+        (&[][..], fields, "rejected validation.unknown_type"),
+        (&[("ce_type", "FlightLost")][..], fields, "rejected validation.unknown_type"),
+        (&[("ce_type", "FlightCancelled")][..], r#"{"carrier": 7"#, "rejected validation.malformed"),
+        (&[("ce_type", "FlightCancelled")][..], r#"{"carrier": 7}"#, "rejected validation.type"),
+    ] {
+        produce(world, &stream, headers, value.as_bytes(), &[]);
+        verdicts.push(verdict);
+    }
+    let replies: Vec<String> = replies(world, &stream, verdicts.len()).await.iter().map(brief).collect();
+    assert_eq!(replies, verdicts);
+    let read = world.http().get(&format!("/v1/{}/streams/{stream}/events", context.name)).await.unwrap().body;
+    assert_eq!(read["version"], 1, "the second was a repeat: {read}");
+    assert_eq!(read["events"][0]["data"], serde_json::from_str::<Value>(fields).unwrap());
+}
+
+#[tokio::test]
 async fn garbage_is_answered_and_holds_nobody_up() {
     let world = World::shared().await;
     let (context, stream) = (&world.context, new_stream());
     let schema_id = schema(world, &context.commands_topic(), "FlightCancelled").await;
-    let good = cancelled_by_hand(schema_id);
+    let good = framed_cancelled(schema_id);
     let truncated = &good[..good.len() - 1];
     let trailing = [good.as_slice(), b"more"].concat();
-    let of_no_schema = cancelled_by_hand(4_000_000_000);
+    let of_no_schema = framed_cancelled(4_000_000_000);
 
     // All of one partition: what came before did not stall it, or the last one would not be answered.
     let frames = [(b"garbage".as_slice(), "malformed"), (truncated, "malformed"), (&trailing, "malformed")];
@@ -106,10 +131,6 @@ async fn garbage_is_answered_and_holds_nobody_up() {
     produce(world, &stream, &[], &good, &[]);
     codes.push("accepted".to_owned());
 
-    let brief = |reply: &Value| {
-        let code = reply["error_code"].as_str().unwrap_or_default();
-        format!("{} {code}", reply["outcome"].as_str().unwrap()).trim().to_owned()
-    };
     let replies: Vec<String> = replies(world, &stream, codes.len()).await.iter().map(brief).collect();
     assert_eq!(replies, codes);
     let read = world.http().get(&format!("/v1/{}/streams/{stream}/events", context.name)).await.unwrap();
@@ -120,7 +141,7 @@ async fn garbage_is_answered_and_holds_nobody_up() {
 async fn a_stream_has_one_partition_and_a_command_on_another_is_refused() {
     let world = World::shared().await;
     let (context, stream) = (&world.context, new_stream());
-    let event = cancelled_by_hand(schema(world, &context.commands_topic(), "FlightCancelled").await);
+    let event = framed_cancelled(schema(world, &context.commands_topic(), "FlightCancelled").await);
     for partition in ["0", "1", "2", "3"] {
         produce(world, &stream, &[], &event, &["-p", partition]);
     }
@@ -132,56 +153,18 @@ async fn a_stream_has_one_partition_and_a_command_on_another_is_refused() {
     assert_eq!(events.iter().filter(|event| event.stream.as_str() == stream).count(), 1);
 }
 
-/// A `FlightCancelled` in Avro binary, framed, written without any library: strings are length and bytes, a date is a
-/// count of days since 1970, and integers are zigzag, the lower seven bits first.
-fn cancelled_by_hand(schema_id: u32) -> Vec<u8> {
-    let mut value = vec![0];
-    value.extend(schema_id.to_be_bytes());
-    for text in ["UA", "EWR", "IAH"] {
-        value.push(u8::try_from(text.len() * 2).unwrap());
-        value.extend(text.as_bytes());
-    }
-    let mut zigzag = 15_706_u32 * 2; // 2013-01-01
-    while zigzag >= 0x80 {
-        value.push((zigzag & 0x7f) as u8 | 0x80);
-        zigzag >>= 7;
-    }
-    value.push(zigzag as u8);
-    value
-}
-
-fn produce(world: &World, stream: &str, headers: &[(&str, &str)], value: &[u8], more: &[&str]) {
+/// Produces a record to the commands topic with `kcat`.
+pub fn produce(world: &World, stream: &str, headers: &[(&str, &str)], value: &[u8], more: &[&str]) {
     let file = world.stack.folder(stream).join("command.bin");
     std::fs::write(&file, value).unwrap();
     kcat_produce(&world.stack, &world.context.commands_topic(), stream, headers, &file, more);
 }
 
 /// The id under which a topic's schema is registered, as the registry tells anybody.
-async fn schema(world: &World, topic: &str, name: &str) -> u32 {
+pub async fn schema(world: &World, topic: &str, name: &str) -> u32 {
     let url = format!("{}/subjects/{topic}-{}.{name}/versions/latest", world.stack.registry, world.context.name);
     let client = Client::builder().no_proxy().build().unwrap();
     let text = client.get(&url).send().await.unwrap().text().await.unwrap();
     let document: Value = serde_json::from_str(&text).unwrap();
     u32::try_from(document["id"].as_u64().unwrap_or_else(|| panic!("{url}: {document}"))).unwrap()
-}
-
-/// The replies to a stream's commands, once there are so many.
-async fn replies(world: &World, stream: &str, count: usize) -> Vec<Value> {
-    let schemas = spina_codec::SchemaCache::new(spina_codec::RegistryClient::new(&world.stack.registry).unwrap());
-    let topic = world.context.replies_topic();
-    eventually(&format!("{count} replies for {stream}"), async || {
-        let mut found = Vec::new();
-        let mut ids = HashSet::new();
-        for record in history::committed(&world.stack.kafka, &topic).await {
-            if record.key.as_deref() != Some(stream.as_bytes()) {
-                continue;
-            }
-            let (id, avro) = spina_codec::frame::split(record.value.as_deref().unwrap()).unwrap();
-            ids.insert(id);
-            found.push(Value::Object(schemas.resolve(id).await.unwrap().decode(avro).unwrap()));
-        }
-        assert!(ids.len() <= 1, "replies are of one schema");
-        (found.len() >= count).then_some(found)
-    })
-    .await
 }

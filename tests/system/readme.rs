@@ -1,6 +1,6 @@
-//! The README's tour, run word for word.
+//! The README's tour, and that of the clients in other languages, run word for word.
 //!
-//! In its blocks marked `console`, lines that begin with `$ ` are commands; a backslash at the end, or an open single
+//! In their blocks marked `console`, lines that begin with `$ ` are commands; a backslash at the end, or an open single
 //! quote, continues in the next line. Each must end with status 0, or with N where it ends with `# exits N`. What else
 //! the blocks show is output, not compared. Ports are those of this run instead of the pinned ones, and so is the folder
 //! of the stack.
@@ -53,9 +53,34 @@ fn steps_are_found_in_console_blocks_only() {
 
 #[test]
 fn every_command_of_the_tour_does_what_it_should() {
-    let text = fs::read_to_string(root().join("README.md")).expect("there is a README.md");
-    let steps = steps(&text);
-    assert!(!steps.is_empty(), "README.md has a tour: a block marked console with lines that begin with `$ `");
+    follow("README.md", &fs::read_to_string(root().join("README.md")).unwrap());
+}
+
+#[test]
+fn a_java_client_publishes_and_reads_as_its_readme_says() {
+    follow_client("## Java");
+}
+
+#[test]
+fn a_python_client_publishes_and_reads_as_its_readme_says() {
+    follow_client("## Python");
+}
+
+#[test]
+fn a_node_client_publishes_and_reads_as_its_readme_says() {
+    follow_client("## Node");
+}
+
+/// Runs the commands under one heading of the clients' README.
+fn follow_client(heading: &str) {
+    let text = fs::read_to_string(root().join("examples/clients/README.md")).unwrap();
+    let (_, rest) = text.split_once(heading).expect("the client has a heading");
+    follow(heading, rest.split("\n## ").next().unwrap_or_default());
+}
+
+fn follow(title: &str, text: &str) {
+    let steps = steps(text);
+    assert!(!steps.is_empty(), "{title} has a tour: a block marked console with lines that begin with `$ `");
 
     let stack = &Flights::get().stack;
     let path = format!("{}:{}", program(stack).display(), std::env::var("PATH").unwrap());

@@ -27,3 +27,21 @@ pub fn departed() -> Value {
 pub fn cancelled() -> Value {
     json!({ "type": "FlightCancelled", "data": { "carrier": "UA", "origin": "EWR", "dest": "IAH", "day": "2013-01-01" } })
 }
+
+/// A `FlightCancelled` in Avro binary, framed, written without any library: strings are length and bytes, a date is a
+/// count of days since 1970, and integers are zigzag, the lower seven bits first.
+pub fn framed_cancelled(schema_id: u32) -> Vec<u8> {
+    let mut value = vec![0];
+    value.extend(schema_id.to_be_bytes());
+    for text in ["UA", "EWR", "IAH"] {
+        value.push(u8::try_from(text.len() * 2).unwrap());
+        value.extend(text.as_bytes());
+    }
+    let mut zigzag = 15_706_u32 * 2; // 2013-01-01
+    while zigzag >= 0x80 {
+        value.push((zigzag & 0x7f) as u8 | 0x80);
+        zigzag >>= 7;
+    }
+    value.push(zigzag as u8);
+    value
+}

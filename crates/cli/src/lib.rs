@@ -5,12 +5,19 @@
 //! - one module per verb: `up` and `down` in [`stack`], the others under their own names.
 
 pub mod args;
+pub mod audit;
 pub mod client;
+pub mod command;
+pub mod connect;
+pub mod dead_letter;
 pub mod demo;
 pub mod doctor;
 pub mod event;
+pub mod export;
 pub mod failure;
 pub mod import;
+pub mod incident;
+pub mod job;
 pub mod model;
 pub mod observe;
 pub mod output;
@@ -19,6 +26,10 @@ pub mod publish;
 pub mod reach;
 pub mod read;
 pub mod replay;
+pub mod rules;
+pub mod saga;
+pub mod sending;
+pub mod snapshot;
 pub mod stack;
 pub mod state;
 pub mod status;

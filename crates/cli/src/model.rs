@@ -70,7 +70,8 @@ impl Args {
     /// Asks and prints.
     pub async fn run(self, format: Format) -> Result<()> {
         let client = self.reach.client()?;
-        let context = self.context.resolve(&client).await?;
+        let (Verb::Get(Get { model, .. }) | Verb::List(List { model, .. })) = &self.verb;
+        let context = self.context.of_model(&client, model).await?;
         match self.verb {
             Verb::Get(get) => get.run(&client, &context, self.reach.timeout(), format).await,
             Verb::List(list) => list.run(&client, &context, format).await,

@@ -42,13 +42,39 @@ enum Verb {
         #[arg(long, default_value = "300", value_name = "SECONDS", value_parser = seconds)]
         give_up: Duration,
     },
-    /// Stop taking events in
+    /// Stop taking events in, or let a rebuild rest
     Pause {
         /// Projection, such as carrier_punctuality or flights/carrier_punctuality
         name: String,
+        /// Only the rebuild; the live table goes on
+        #[arg(long)]
+        rebuild: bool,
     },
-    /// Take events in again
+    /// Take events in again, or go on with a rebuild
     Resume {
+        /// Projection, such as carrier_punctuality or flights/carrier_punctuality
+        name: String,
+        /// Only the rebuild
+        #[arg(long)]
+        rebuild: bool,
+    },
+    /// Give a rebuild up: the live table is as it was
+    Cancel {
+        /// Projection, such as carrier_punctuality or flights/carrier_punctuality
+        name: String,
+    },
+    /// Show which rows the last rebuild added, removed or changed
+    Diff {
+        /// Projection, such as carrier_punctuality or flights/carrier_punctuality
+        name: String,
+    },
+    /// Put the table back that the last rebuild took the place of; once more leads forward again
+    RollBack {
+        /// Projection, such as carrier_punctuality or flights/carrier_punctuality
+        name: String,
+    },
+    /// Drop the table that is kept for a roll-back
+    DropOld {
         /// Projection, such as carrier_punctuality or flights/carrier_punctuality
         name: String,
     },
@@ -60,8 +86,17 @@ impl Args {
         let client = self.reach.client()?;
         match &self.verb {
             Verb::List => print(&list(&client).await?, format),
-            Verb::Pause { name } => self.change(&client, name, "pause", format).await,
-            Verb::Resume { name } => self.change(&client, name, "resume", format).await,
+            Verb::Pause { name, rebuild: false } => self.change(&client, name, "pause", format).await,
+            Verb::Resume { name, rebuild: false } => self.change(&client, name, "resume", format).await,
+            Verb::Pause { name, rebuild: true } => self.change(&client, name, "rebuild/pause", format).await,
+            Verb::Resume { name, rebuild: true } => self.change(&client, name, "rebuild/resume", format).await,
+            Verb::Cancel { name } => self.change(&client, name, "rebuild/cancel", format).await,
+            Verb::RollBack { name } => self.change(&client, name, "roll-back", format).await,
+            Verb::DropOld { name } => self.change(&client, name, "drop-old", format).await,
+            Verb::Diff { name } => {
+                let path = format!("{}/comparison", self.path(&client, name).await?);
+                diff(&client.get(Service::Projector, &path, &[]).await?, format)
+            }
             Verb::Rebuild { name, no_wait, give_up } => {
                 let path = self.path(&client, name).await?;
                 let answer = client.post(Service::Projector, &format!("{path}/rebuild"), &json!({})).await?;
@@ -83,7 +118,11 @@ impl Args {
         let now = client.get(Service::Projector, &path, &[]).await?;
         match format {
             Format::Json | Format::Ndjson => output::json(&now),
-            Format::Text => output::line(format!("{name}: {}", cell(&now["state"]))),
+            Format::Text => {
+                let rebuild = now["rebuild"]["state"].as_str();
+                let rebuild = rebuild.map(|state| format!(", rebuild {state}")).unwrap_or_default();
+                output::line(format!("{name}: {}{rebuild}", cell(&now["state"])))
+            }
         }
     }
 
@@ -91,10 +130,32 @@ impl Args {
     async fn path(&self, client: &Client, name: &str) -> Result<String> {
         let (context, name) = match name.split_once('/') {
             Some((context, name)) => (context.parse::<ContextName>()?, name),
-            None => (self.context.resolve(client).await?, name),
+            None => (self.context.of_model(client, name).await?, name),
         };
         Ok(format!("/v1/projections/{context}/{}", segment(name)))
     }
+}
+
+/// Prints what a rebuild changed.
+fn diff(found: &Value, format: Format) -> Result<()> {
+    if format != Format::Text {
+        return output::json(found);
+    }
+    let count = |field: &str| cell(&found[field]);
+    output::line(format!("{} added, {} removed, {} changed", count("added"), count("removed"), count("changed")))?;
+    for (field, words) in [("columns_added", "new columns"), ("columns_removed", "columns that are gone")] {
+        if found[field].as_array().is_some_and(|columns| !columns.is_empty()) {
+            output::line(format!("{words}: {}", found[field]))?;
+        }
+    }
+    for sample in found["samples"].as_array().into_iter().flatten() {
+        for (side, mark) in [("live", "-"), ("rebuilt", "+")] {
+            if !sample[side].is_null() {
+                output::line(format!("{mark} {}", sample[side]))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// All projections.
@@ -118,8 +179,8 @@ fn print(projections: &[Value], format: Format) -> Result<()> {
 
 /// Projections as a table.
 pub fn table(projections: &[Value]) -> Table {
-    let fields = ["context", "model", "state", "caught_up", "lag_records", "last_error"];
-    let mut table = Table::new(["context", "model", "state", "caught up", "lag", "last error"]);
+    let fields = ["context", "model", "state", "caught_up", "lag_records", "parked_keys", "last_error"];
+    let mut table = Table::new(["context", "model", "state", "caught up", "lag", "parked keys", "last error"]);
     for projection in projections {
         table.row(fields.map(|field| cell(&projection[field])));
     }
@@ -142,6 +203,11 @@ async fn follow(client: &Client, path: &str, give_up: Duration) -> Result<Value>
             Some("done") | None => {
                 bar.finish_and_clear();
                 return Ok(seen);
+            }
+            Some(state @ ("paused" | "cancelled")) => {
+                bar.abandon();
+                let message = format!("the rebuild is {state}");
+                return Err(Failure::new(Exit::Failed, "projection.rebuild", message).into());
             }
             Some("failed") => {
                 bar.abandon();

@@ -1,22 +1,18 @@
 //! `spina publish`: appends one event.
 
 use std::io::Read;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use reqwest::Method;
 use serde_json::{Map, Value, json};
-use spina_core::{ExpectedVersion, StreamId, Timestamp};
+use spina_core::StreamId;
 
-use crate::client::{Service, retry, segment};
+use crate::client::segment;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
-use crate::reach::{InContext, Reach};
+use crate::sending::Sending;
 
 mod forget;
 
-/// How long a publish is tried again when the outcome is unknown or nobody is there to ask.
-const TRY_FOR: Duration = Duration::from_secs(30);
 /// Most that is read as an event's data, in bytes; the event-store's own limit is far lower.
 const DATA_BYTES_MAX: u64 = 16 << 20;
 
@@ -33,47 +29,29 @@ pub struct Args {
     /// The event's fields: JSON, @FILE, or - for standard input
     #[arg(long, default_value = "{}")]
     data: String,
-    /// any, no_stream, stream_exists or a version
-    #[arg(long, default_value = "any", value_name = "VERSION")]
-    expected_version: ExpectedVersion,
-    /// The same key never appends twice [default: a new one]
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
-    /// When it happened [default: now, by the event-store]
-    #[arg(long)]
-    time: Option<Timestamp>,
-    /// The business transaction that it belongs to
-    #[arg(long, value_name = "ID")]
-    correlation_id: Option<String>,
     /// The event or command that led to it
     #[arg(long, value_name = "ID")]
     causation_id: Option<String>,
     /// Produce to the commands topic and do not wait for the verdict
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ack")]
     fire_and_forget: bool,
     #[command(flatten)]
-    context: InContext,
-    #[command(flatten)]
-    reach: Reach,
+    sending: Sending,
 }
 
 impl Args {
     /// Publishes and tells the version.
     pub async fn run(self, format: Format) -> Result<()> {
         let data = fields(&self.data)?;
-        let client = self.reach.client()?;
-        let context = self.context.of_stream(&client, &self.stream).await?;
-        let key = self.idempotency_key.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+        let client = self.sending.reach.client()?;
+        let context = self.sending.context.of_stream(&client, &self.stream).await?;
+        let key = self.sending.key();
         if self.fire_and_forget {
             return forget::publish(&self, &context, &key, &data, format).await;
         }
         let path = format!("/v1/{context}/streams/{}/events", segment(self.stream.as_str()));
         let body = self.body(data);
-        let answer = retry::until_settled(TRY_FOR, || {
-            let request = client.request(Service::EventStore, Method::POST, &path);
-            client.document(Service::EventStore, request.header("Idempotency-Key", &key).json(&body))
-        });
-        let answer = answer.await.map_err(|failure| self.explain(failure, &key))?;
+        let answer = self.sending.send(&client, &path, &key, &body).await.map_err(|failure| self.explain(failure))?;
         match format {
             Format::Json | Format::Ndjson => output::json(&answer),
             Format::Text => output::line(format!(
@@ -88,8 +66,8 @@ impl Args {
     fn body(&self, data: Map<String, Value>) -> Value {
         let mut event = json!({ "type": self.event_type, "data": data });
         let optional = [
-            ("time", self.time.map(|time| time.to_string())),
-            ("correlation_id", self.correlation_id.clone()),
+            ("time", self.sending.time.map(|time| time.to_string())),
+            ("correlation_id", self.sending.correlation_id.clone()),
             ("causation_id", self.causation_id.clone()),
         ];
         for (name, value) in optional {
@@ -97,22 +75,19 @@ impl Args {
                 event[name] = Value::from(value);
             }
         }
-        json!({ "expected_version": self.expected_version, "events": [event] })
+        json!({ "expected_version": self.sending.expected_version, "events": [event] })
     }
 
-    fn explain(&self, mut failure: Failure, key: &str) -> Failure {
+    fn explain(&self, mut failure: Failure) -> Failure {
         if failure.code == "state.conflict" {
             failure.help = Some(format!("spina read {} shows what happened meanwhile", self.stream));
-        }
-        if failure.exit == Exit::Unavailable {
-            failure.facts.insert("idempotency_key".to_owned(), key.into());
         }
         failure
     }
 }
 
 /// The event's fields, from where the flag says.
-fn fields(source: &str) -> Result<Map<String, Value>> {
+pub fn fields(source: &str) -> Result<Map<String, Value>> {
     let text = match source.strip_prefix('@') {
         Some(path) => {
             let file = std::fs::File::open(path).with_context(|| format!("open {path}"))?;

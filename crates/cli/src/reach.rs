@@ -1,9 +1,10 @@
 //! Where the servers and services are: flags, then environment, then what `spina up` wrote down.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 use spina_core::{ContextName, StreamId};
@@ -25,12 +26,18 @@ pub struct Reach {
     /// The projector [default: the stack's]
     #[arg(long, global = true, env = "SPINA_PROJECTOR_URL", value_name = "URL")]
     projector_url: Option<String>,
+    /// The alert-correlator [default: the stack's]
+    #[arg(long, global = true, env = "SPINA_ALERT_CORRELATOR_URL", value_name = "URL")]
+    alert_correlator_url: Option<String>,
     /// Kafka's bootstrap servers [default: the stack's]
     #[arg(long, global = true, env = "SPINA_KAFKA", value_name = "HOST:PORT")]
     kafka: Option<String>,
     /// The schema registry [default: the stack's]
     #[arg(long, global = true, env = "SPINA_REGISTRY_URL", value_name = "URL")]
     registry_url: Option<String>,
+    /// The Kafka Connect worker [default: the stack's]
+    #[arg(long, global = true, env = "SPINA_CONNECT_URL", value_name = "URL")]
+    connect_url: Option<String>,
     /// Longest time for one call
     #[arg(long, global = true, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
     timeout: Duration,
@@ -52,8 +59,10 @@ impl Reach {
             dir: dir.to_owned(),
             event_store_url: None,
             projector_url: None,
+            alert_correlator_url: None,
             kafka: None,
             registry_url: None,
+            connect_url: None,
             timeout: Duration::from_secs(10),
         }
     }
@@ -71,6 +80,18 @@ impl Reach {
     /// The registry's base URL.
     pub fn registry(&self) -> Result<String> {
         self.choose(&self.registry_url, |stack| Ok(stack.registry.clone()))
+    }
+
+    /// The Connect worker's base URL.
+    pub fn connect(&self) -> Result<String> {
+        self.choose(&self.connect_url, |stack| {
+            stack.connect.clone().context("the stack has no Kafka Connect worker; `spina up --connect` starts one")
+        })
+    }
+
+    /// The database's URL, unless one is given.
+    pub fn postgres(&self, given: &Option<String>) -> Result<String> {
+        self.choose(given, |stack| Ok(stack.postgres.clone()))
     }
 
     /// A client of the services. Fails if it knows the address of none.
@@ -95,7 +116,7 @@ impl Reach {
                 Service::EventStore => (&self.event_store_url, Part::EventStore),
                 Service::Projector => (&self.projector_url, Part::Projector),
                 Service::SagaOrchestrator => (&None, Part::SagaOrchestrator),
-                Service::AlertCorrelator => (&None, Part::AlertCorrelator),
+                Service::AlertCorrelator => (&self.alert_correlator_url, Part::AlertCorrelator),
             };
             match self.choose(given, |stack| Ok(stack.service(part)?.to_owned())) {
                 Ok(url) => bases.push((service, url)),
@@ -121,12 +142,17 @@ impl Reach {
 /// Which context a verb is about.
 #[derive(Debug, Clone, Args)]
 pub struct InContext {
-    /// Context [default: the only one, or the only one with such streams]
+    /// Context [default: the only one, or the only one with such streams or such a read model]
     #[arg(long, global = true, value_name = "NAME")]
     context: Option<ContextName>,
 }
 
 impl InContext {
+    /// No context by name: the only one there is.
+    pub fn any() -> Self {
+        Self { context: None }
+    }
+
     /// A context by name.
     pub fn named(context: ContextName) -> Self {
         Self { context: Some(context) }
@@ -140,6 +166,19 @@ impl InContext {
     /// The context named, or else the only one there is.
     pub async fn resolve(&self, client: &Client) -> Result<ContextName> {
         self.choose(client, |_| true).await
+    }
+
+    /// The context named, or else the only one with such a read model.
+    pub async fn of_model(&self, client: &Client, model: &str) -> Result<ContextName> {
+        if self.context.is_none() {
+            let projections = crate::projection::list(client).await?;
+            let having = projections.iter().filter(|projection| projection["model"] == model);
+            let contexts: BTreeSet<&str> = having.filter_map(|projection| projection["context"].as_str()).collect();
+            if let (Some(only), 1) = (contexts.first(), contexts.len()) {
+                return Ok(only.parse()?);
+            }
+        }
+        self.resolve(client).await
     }
 
     /// The context named, or else the only one with streams of that category.

@@ -68,11 +68,32 @@ fn text(seen: &Observed) -> Result<()> {
         }
         output::line(format!("\n{table}"))?;
     }
+    if let Some(owners) = seen.contexts.as_ref().ok().and_then(|contexts| owners(contexts)) {
+        output::line(format!("\n{owners}"))?;
+    }
     match &seen.projections {
         Ok(projections) if projections.is_empty() => Ok(()),
         Ok(projections) => output::line(format!("\n{}", projection::table(projections))),
         Err(_) => Ok(()),
     }
+}
+
+/// Who serves each partition; none if there is no context.
+fn owners(contexts: &[Value]) -> Option<Table> {
+    let mut table = Table::new(["context", "partition", "owner", "epoch"]);
+    let mut any = false;
+    for context in contexts {
+        let owners = context["owners"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for partition in 0..context["partitions"].as_u64().unwrap_or(0) {
+            let owner = owners.iter().find(|owner| owner["partition"] == partition);
+            let text = |field: &str| owner.map_or(Value::Null, |owner| owner[field].clone());
+            let endpoint = text("endpoint").as_str().unwrap_or("nobody").to_owned();
+            let name = context["name"].as_str().unwrap_or("?").to_owned();
+            table.row([name, partition.to_string(), endpoint, text("epoch").to_string().replace("null", "")]);
+            any = true;
+        }
+    }
+    any.then_some(table)
 }
 
 fn document(seen: &Observed) -> Value {
@@ -98,4 +119,19 @@ fn topic(topic: &Topic) -> Value {
         json!({ "partition": ends.partition, "earliest": ends.earliest, "stable": ends.stable, "high": ends.high })
     });
     json!({ "topic": topic.name, "partitions": partitions.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_partition_is_shown_with_its_owner_or_nobody() {
+        let owner = json!({ "partition": 1, "epoch": 7, "endpoint": "http://one:7401" });
+        let shown = owners(&[json!({ "name": "flights", "partitions": 2, "owners": [owner] })]).unwrap().to_string();
+        let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[1], ["flights", "0", "nobody"]);
+        assert_eq!(lines[2], ["flights", "1", "http://one:7401", "7"]);
+        assert!(owners(&[]).is_none());
+    }
 }

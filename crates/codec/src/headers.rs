@@ -74,6 +74,26 @@ impl Headers {
         self.count == 0
     }
 
+    /// The buffer, to be kept somewhere and read back with [`Headers::from_bytes`].
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Headers from a buffer that [`Headers::as_bytes`] gave; `None` when it is not one.
+    pub fn from_bytes(buffer: &[u8]) -> Option<Self> {
+        let mut headers = Self::with_capacity(0, buffer.len());
+        let mut rest = buffer;
+        while let Some((lengths, tail)) = rest.split_first_chunk::<LENGTHS>() {
+            let [a, b, c, d, e, f, g, h] = *lengths;
+            let value_length = u32::from_le_bytes([e, f, g, h]);
+            let (name, tail) = tail.split_at_checked(u32::from_le_bytes([a, b, c, d]) as usize)?;
+            let (value, tail) = tail.split_at_checked(if value_length == NULL { 0 } else { value_length as usize })?;
+            headers.push(std::str::from_utf8(name).ok()?, (value_length != NULL).then_some(value));
+            rest = tail;
+        }
+        rest.is_empty().then_some(headers)
+    }
+
     fn raw(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         let mut rest = self.buffer.as_slice();
         std::iter::from_fn(move || {
@@ -108,6 +128,19 @@ mod tests {
         let all: Vec<_> = headers.iter().collect();
         assert_eq!(all, [("a", Some(b"1".as_slice())), ("b", None), ("a", Some(b"".as_slice()))]);
         assert_eq!((headers.len(), headers.is_empty()), (3, false));
+    }
+
+    #[test]
+    fn headers_survive_being_kept_as_bytes() {
+        let mut headers = Headers::default();
+        headers.push("a", Some(&[0, 0xff]));
+        headers.push("", None);
+        let kept = headers.as_bytes().to_vec();
+        assert_eq!(Headers::from_bytes(&kept), Some(headers));
+        assert_eq!(Headers::from_bytes(&[]), Some(Headers::default()));
+        for cut in 1..kept.len() {
+            assert_ne!(Headers::from_bytes(&kept[..cut]).map_or(0, |headers| headers.len()), 2, "cut at {cut}");
+        }
     }
 
     #[test]

@@ -6,12 +6,14 @@
 //! ```
 //!
 //! Suggested reading order: [`frame`], [`partitioner`], [`headers`], [`shape`], [`registry`], [`catalog`],
-//! [`recorded`], [`schema_files`].
+//! [`reading`], [`recorded`], [`schema_files`], [`model_record`].
 
 pub mod catalog;
 pub mod frame;
 pub mod headers;
+pub mod model_record;
 pub mod partitioner;
+pub mod reading;
 pub mod recorded;
 pub mod registry;
 pub mod schema_files;
@@ -19,5 +21,6 @@ pub mod shape;
 
 pub use catalog::{Catalog, EventType, SchemaCache};
 pub use headers::Headers;
+pub use reading::Readings;
 pub use registry::{RegistryClient, subject};
 pub use shape::{FieldMask, Shape};

@@ -1,16 +1,19 @@
 //! A record of an events topic, read back.
 //!
 //! Everything is checked: frame, headers, key, that the schema is the one of the event's type, and every byte of the
-//! data. A record that fails any of it gives an error that says which.
+//! data. A record that fails any of it gives an error that says which. What was written under an older schema is given
+//! as it would be recorded today ([`crate::reading`]).
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use spina_core::upcast::UpcastError;
 use spina_core::{EventHeaders, Position, Recorded};
 
-use crate::catalog::SchemaCache;
+use crate::catalog::{Known, SchemaCache};
 use crate::frame::{self, FrameError};
 use crate::headers::{HeaderError, Headers, read_event_headers};
+use crate::reading::Reading;
 use crate::shape::{FieldMask, Malformed, Shape};
 
 /// Why a record is not an event.
@@ -47,6 +50,9 @@ pub enum DecodeError {
         /// What is wrong with it.
         source: Malformed,
     },
+    /// The event was written under an older schema and cannot be read as it would be recorded today.
+    #[error(transparent)]
+    Upcast(#[from] UpcastError),
 }
 
 /// An event whose headers are read and whose data is not yet: the reader may want no field of it, or few.
@@ -60,6 +66,8 @@ pub struct Opened<'v> {
     pub schema_id: u32,
     /// That schema.
     pub shape: Arc<Shape>,
+    /// How events of that schema are read today, unless just as they are.
+    pub reading: Option<Arc<Reading>>,
     /// Its data, in Avro binary.
     pub avro: &'v [u8],
 }
@@ -78,15 +86,30 @@ pub fn open<'v>(
     schemas: &SchemaCache,
 ) -> Result<Opened<'v>, DecodeError> {
     let key = key.ok_or(DecodeError::NoKey)?;
-    let (schema_id, avro) = frame::split(value.ok_or(DecodeError::NoValue)?)?;
+    let value = value.ok_or(DecodeError::NoValue)?;
     let headers = read_event_headers(headers, key)?;
-    let shape = schemas.get(schema_id).ok_or(DecodeError::UnknownSchema(schema_id))?;
+    let position = Position { topic: topic.to_owned(), partition, offset };
+    open_value(headers, position, value, schemas)
+}
+
+/// Opens an event whose headers were kept apart, as the archive does.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_value<'v>(
+    headers: EventHeaders,
+    position: Position,
+    value: &'v [u8],
+    schemas: &SchemaCache,
+) -> Result<Opened<'v>, DecodeError> {
+    let (schema_id, avro) = frame::split(value)?;
+    let known = schemas.known(schema_id).ok_or(DecodeError::UnknownSchema(schema_id))?;
+    let Known { shape, reading } = known;
     if headers.event_name() != shape.name() {
         let record = shape.full_name().to_owned();
         return Err(DecodeError::WrongSchema { event_type: headers.event_type, record });
     }
-    let position = Position { topic: topic.to_owned(), partition, offset };
-    Ok(Opened { headers, position, schema_id, shape, avro })
+    Ok(Opened { headers, position, schema_id, shape, reading, avro })
 }
 
 /// Opens a record and reads all its data.
@@ -106,29 +129,42 @@ pub fn decode(
 }
 
 impl Opened<'_> {
-    /// Reads all the data.
+    /// Reads all the data, as it would be recorded today.
     ///
     /// # Errors
-    /// When it is malformed.
+    /// When it is malformed or cannot be upcast.
     pub fn decode(self) -> Result<Recorded, DecodeError> {
         let data = self.shape.decode(self.avro);
         self.recorded(data)
     }
 
-    /// Reads the fields in the mask, which must be of this schema.
+    /// Reads all the data as it was written.
     ///
     /// # Errors
-    /// When the data is malformed.
+    /// When it is malformed.
+    pub fn decode_raw(mut self) -> Result<Recorded, DecodeError> {
+        self.reading = None;
+        self.decode()
+    }
+
+    /// Reads the fields in the mask, which must be of this schema and include what the reading needs.
+    ///
+    /// # Errors
+    /// When the data is malformed or cannot be upcast.
     pub fn decode_fields(self, mask: &FieldMask) -> Result<Recorded, DecodeError> {
         let data = self.shape.decode_fields(self.avro, mask);
         self.recorded(data)
     }
 
     fn recorded(self, data: Result<Map<String, Value>, Malformed>) -> Result<Recorded, DecodeError> {
-        match data {
-            Ok(data) => Ok(Recorded { headers: self.headers, position: self.position, data }),
-            Err(source) => Err(DecodeError::Malformed { record: self.shape.full_name().to_owned(), source }),
+        let Self { mut headers, position, shape, reading, .. } = self;
+        let malformed = |source| DecodeError::Malformed { record: shape.full_name().to_owned(), source };
+        let mut data = data.map_err(malformed)?;
+        if let Some(reading) = reading {
+            data = reading.fields(data)?;
+            reading.rename(&mut headers);
         }
+        Ok(Recorded { headers, position, data })
     }
 }
 
@@ -145,7 +181,7 @@ mod tests {
 
     fn schemas() -> SchemaCache {
         let cache = SchemaCache::new(RegistryClient::new("http://127.0.0.1:1").unwrap());
-        cache.insert(7, Arc::new(Shape::compile(SCHEMA).unwrap()));
+        cache.insert(7, Arc::new(Shape::compile(SCHEMA).unwrap())).unwrap();
         cache
     }
 

@@ -1,4 +1,5 @@
-//! The schema files of a context: `<schemas>/<context>/*.avsc`, one record each.
+//! The schema files of a context: `<schemas>/<context>/*.avsc`, one record each, as they are today; and
+//! `<schemas>/<context>/released/<Event>.<n>.avsc`, as they were when they were released.
 
 use std::fs;
 use std::io;
@@ -10,6 +11,8 @@ use crate::shape::{SCHEMA_BYTES_MAX, Shape, ShapeError};
 
 /// Most schema files of one context.
 const FILES_MAX: usize = 1_000;
+/// The folder of released schemas within that of the context.
+pub const RELEASED_FOLDER: &str = "released";
 
 /// One schema file.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +23,19 @@ pub struct SchemaFile {
     pub full_name: String,
     /// Its text, as it is registered.
     pub text: String,
+    /// The schema, compiled.
+    pub shape: Shape,
+}
+
+/// A schema as it was released.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReleasedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The record's name without namespace.
+    pub name: String,
+    /// Its number, from 1, by which upcasters know it. Registries number otherwise.
+    pub version: u32,
     /// The schema, compiled.
     pub shape: Shape,
 }
@@ -55,6 +71,14 @@ pub enum SchemaFileError {
         /// The other.
         second: PathBuf,
     },
+    /// A released schema that is not called `<Event>.<n>.avsc` after its record.
+    #[error("{} holds record `{full_name}`: a released schema is called <Event>.<n>.avsc", path.display())]
+    Misnamed {
+        /// The file.
+        path: PathBuf,
+        /// The record's full name.
+        full_name: String,
+    },
     /// More files than any context has.
     #[error("{} has more than {FILES_MAX} schema files", path.display())]
     TooMany {
@@ -82,6 +106,34 @@ pub fn load(dir: &Path, context: &ContextName) -> Result<Vec<SchemaFile>, Schema
         }
         files.push(file);
     }
+    Ok(files)
+}
+
+/// Reads and compiles the released schemas of a context, by name and number; none if it has none.
+///
+/// # Errors
+/// As [`load`].
+pub fn released(dir: &Path, context: &ContextName) -> Result<Vec<ReleasedFile>, SchemaFileError> {
+    let folder = dir.join(context.as_str()).join(RELEASED_FOLDER);
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let paths = avsc_files(&folder).map_err(|source| SchemaFileError::Read { path: folder.clone(), source })?;
+    if paths.len() > FILES_MAX {
+        return Err(SchemaFileError::TooMany { path: folder });
+    }
+    let mut files = Vec::with_capacity(paths.len());
+    for path in paths {
+        let file = read(path)?;
+        let name = file.shape.name().to_owned();
+        let stem = file.path.file_stem().unwrap_or_default().to_string_lossy();
+        let version = stem.strip_prefix(&name).and_then(|rest| rest.strip_prefix('.')?.parse().ok());
+        match version.filter(|version| *version > 0) {
+            Some(version) => files.push(ReleasedFile { version, name, shape: file.shape, path: file.path }),
+            None => return Err(SchemaFileError::Misnamed { full_name: file.full_name, path: file.path }),
+        }
+    }
+    files.sort_by(|one, other| (&one.name, one.version).cmp(&(&other.name, other.version)));
     Ok(files)
 }
 

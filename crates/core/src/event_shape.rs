@@ -18,6 +18,8 @@ pub struct EventField {
     pub kind: FieldKind,
     /// Whether it may be null.
     pub nullable: bool,
+    /// Whether it may be left out: the schema says what stands in then.
+    pub has_default: bool,
 }
 
 /// What a field holds, by how it is written in JSON.

@@ -73,6 +73,25 @@ pub enum Fold {
     Mean,
 }
 
+impl Column {
+    /// What a reader sees in it: means are doubles whatever they average.
+    pub fn seen_as(&self) -> CellType {
+        match self.fold {
+            Fold::Mean => CellType::Double,
+            Fold::Add => CellType::Long,
+            Fold::Set | Fold::Last | Fold::Min | Fold::Max => self.cell,
+        }
+    }
+}
+
+impl ModelShape {
+    /// What a reader sees: names and types of the key's columns, then of the others, in order.
+    pub fn seen(&self) -> impl Iterator<Item = (&str, CellType)> {
+        let key = self.key.iter().map(|key| (key.name.as_str(), key.cell));
+        key.chain(self.columns.iter().map(|column| (column.name.as_str(), column.seen_as())))
+    }
+}
+
 impl CellType {
     /// Its name in a definition file.
     pub fn name(self) -> &'static str {

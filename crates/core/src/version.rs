@@ -51,6 +51,18 @@ pub struct Conflict {
     pub current: Version,
 }
 
+impl Conflict {
+    /// Whether the writer believes in more than there is. As versions never fall, a writer who believes in less is wrong for
+    /// certain; this one is right if somebody else has written.
+    pub fn is_ahead(&self) -> bool {
+        match self.expected {
+            ExpectedVersion::Exact(expected) => expected > self.current,
+            ExpectedVersion::StreamExists => self.current == Version::NONE,
+            ExpectedVersion::Any | ExpectedVersion::NoStream => false,
+        }
+    }
+}
+
 impl ExpectedVersion {
     /// Compares the belief with the current version.
     pub fn check(self, current: Version) -> Result<(), Conflict> {

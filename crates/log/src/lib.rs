@@ -37,5 +37,5 @@ pub use error::LogError;
 pub use membership::{GroupMember, Membership};
 pub use publisher::Publisher;
 pub use reader::{Batch, LogReader, ReaderOptions, Start};
-pub use record::{Fetched, NewRecord};
-pub use writer::{Consumed, Lane, LaneFactory, Lanes, Window, WriteError};
+pub use record::{Fetched, NewRecord, mark};
+pub use writer::{Consumed, Lane, LaneFactory, LaneFactoryV1, Lanes, Window, WriteError};

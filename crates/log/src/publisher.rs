@@ -160,6 +160,11 @@ fn outgoing<'a>(
 ) -> FutureRecord<'a, [u8], [u8]> {
     let mut out = FutureRecord::to(topic).key(key);
     out.payload = value;
+    out.headers(native_headers(headers))
+}
+
+/// The client's headers.
+pub(crate) fn native_headers(headers: &Headers) -> OwnedHeaders {
     let native = OwnedHeaders::new_with_capacity(headers.len());
-    out.headers(headers.iter().fold(native, |native, (key, value)| native.insert(Header { key, value })))
+    headers.iter().fold(native, |native, (key, value)| native.insert(Header { key, value }))
 }

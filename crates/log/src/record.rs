@@ -24,6 +24,23 @@ pub struct Fetched {
     pub headers: Headers,
 }
 
+/// Header of a mark.
+const MARK: &str = "spina-mark";
+
+/// A record that says nothing and that every [`LogReader`](crate::LogReader) passes over: no value, an empty key, which is
+/// no stream id, and the header `spina-mark`. A transaction needs a record to reach a partition.
+pub fn mark(topic: Arc<str>, partition: i32) -> NewRecord {
+    let mut headers = Headers::default();
+    headers.push(MARK, None);
+    NewRecord { topic, partition, key: Bytes::new(), value: None, headers, timestamp_ms: None }
+}
+
+/// Whether the record is a [`mark`].
+pub(crate) fn is_mark(record: &Fetched) -> bool {
+    let empty = record.value.is_none() && record.key.as_ref().is_none_or(Bytes::is_empty);
+    empty && record.headers.iter().any(|(name, _)| name == MARK)
+}
+
 /// A record for a known partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRecord {

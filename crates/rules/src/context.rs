@@ -6,15 +6,26 @@
 //! aggregates:
 //!   flight:                          # category of its stream ids: flight-UA1545-20130101-EWR
 //!     events: [FlightScheduled, FlightDeparted]
-//!     snapshot: { every: 100 }       # optional
+//!     snapshot: { every: 100, fold_time_ms: 50, on: [FlightLanded] }   # optional, any of them
+//!     commands: { ScheduleFlight: { require: [...], emit: [...] } }   # optional, with `initial` and `evolve`
+//! publish: { late-landings.v1: { event: FlightLanded, record: LateLanding } }   # optional, see [`crate::publish`]
 //! topics: { replication: 3, retention_ms: -1 }   # optional
 //! ```
 
-use std::collections::BTreeMap;
+mod aggregate;
+mod commands;
+mod publish;
+mod snapshot;
+
 use std::path::{Path, PathBuf};
 
 use spina_core::ContextName;
 
+pub use aggregate::AggregateDef;
+pub use commands::{CommandDef, EmitDef, EvolveDef, RequireDef};
+pub use publish::PublishDef;
+
+use crate::correlation::CORRELATION_FILE;
 use crate::node::{Node, Reading};
 use crate::source::{Located, Place, Problem, Problems, Source, quote};
 
@@ -38,21 +49,12 @@ pub struct ContextDef {
     pub partitions: Located<i32>,
     /// Its aggregates, in the order of the file.
     pub aggregates: Vec<AggregateDef>,
+    /// What it publishes for everybody, in the order of the file.
+    pub publish: Vec<PublishDef>,
     /// Copies of each partition; the cluster decides if absent.
     pub replication: Option<Located<i16>>,
     /// How long events are kept, in milliseconds; `None` is for ever.
     pub retention_ms: Option<i64>,
-}
-
-/// An aggregate: a kind of stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AggregateDef {
-    /// Its name, which is the category of its stream ids.
-    pub name: String,
-    /// The events that its streams may hold.
-    pub events: Vec<Located<String>>,
-    /// A snapshot is due each time this many events were added; the event-store's default if absent.
-    pub snapshot_every: Option<u32>,
 }
 
 impl ContextDef {
@@ -86,9 +88,14 @@ impl ContextDef {
         self.aggregates.iter().flat_map(|aggregate| aggregate.events.iter().map(move |event| (aggregate, event)))
     }
 
-    /// The full name of an event's Avro record: `flights.FlightLanded`.
-    pub fn record_name(&self, event: &str) -> String {
-        format!("{}.{event}", self.namespace())
+    /// Each command with its aggregate.
+    pub fn commands(&self) -> impl Iterator<Item = (&AggregateDef, &CommandDef)> {
+        self.aggregates.iter().flat_map(|aggregate| aggregate.commands.iter().map(move |command| (aggregate, command)))
+    }
+
+    /// The full name of an event's or command's Avro record: `flights.FlightLanded`.
+    pub fn record_name(&self, name: &str) -> String {
+        format!("{}.{name}", self.namespace())
     }
 }
 
@@ -137,7 +144,9 @@ fn folders(topology_dir: &Path) -> Result<Vec<PathBuf>, Problem> {
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(topology_dir).map_err(refuse)? {
         let path = entry.map_err(refuse)?.path();
-        if path.is_dir() {
+        // Alerts have rules, but neither aggregates nor a log of events of their own.
+        let only_rules = path.join(CORRELATION_FILE).is_file() && !path.join(CONTEXT_FILE).exists();
+        if path.is_dir() && !only_rules {
             folders.push(path);
         }
     }
@@ -150,7 +159,7 @@ fn whole(path: &Path, message: String) -> Problem {
 }
 
 fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> Option<ContextDef> {
-    let entries = reading.mapping(root, "a context", &["context", "partitions", "aggregates", "topics"])?;
+    let entries = reading.mapping(root, "a context", &["context", "partitions", "aggregates", "publish", "topics"])?;
     let mut required = |key: &str| {
         let node = entries.get(key);
         if node.is_none() {
@@ -161,13 +170,15 @@ fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> 
     let (name, partitions, aggregates) = (required("context"), required("partitions"), required("aggregates"));
     let name = name.and_then(|node| read_name(reading, node));
     let partitions = partitions.and_then(|node| read_located(reading, node, "partitions", PARTITIONS_MAX));
-    let aggregates = aggregates.and_then(|node| read_aggregates(reading, node));
+    let aggregates = aggregates.and_then(|node| aggregate::read_all(reading, node));
+    let publish = entries.get("publish").map(|node| publish::read_all(reading, node)).unwrap_or_default();
     let topics = entries.get("topics").map(|node| read_topics(reading, node)).unwrap_or_default();
     Some(ContextDef {
         name: name?,
         file: file.to_owned(),
         partitions: partitions?,
         aggregates: aggregates?,
+        publish,
         replication: topics.replication,
         retention_ms: topics.retention_ms,
     })
@@ -211,174 +222,5 @@ fn read_topics(reading: &mut Reading<'_>, node: &Located<Node>) -> Topics {
     Topics { replication, retention_ms }
 }
 
-fn read_aggregates(reading: &mut Reading<'_>, node: &Located<Node>) -> Option<Vec<AggregateDef>> {
-    let entries = reading.names(node, "`aggregates`")?;
-    if entries.is_empty() {
-        reading.complain(node.place, "`aggregates` is empty: a context has at least one");
-    }
-    let mut seen = BTreeMap::new();
-    let aggregates = entries.iter().filter_map(|(name, node)| {
-        check_aggregate_name(reading, name);
-        read_aggregate(reading, name, node, &mut seen)
-    });
-    Some(aggregates.collect())
-}
-
-fn read_aggregate(
-    reading: &mut Reading<'_>,
-    name: &Located<String>,
-    node: &Located<Node>,
-    seen: &mut BTreeMap<String, String>,
-) -> Option<AggregateDef> {
-    let what = format!("aggregate {}", quote(name));
-    let entries = reading.mapping(node, &what, &["events", "snapshot"])?;
-    let snapshot_every = entries.get("snapshot").and_then(|node| {
-        let entries = reading.mapping(node, "`snapshot`", &["every"])?;
-        let Some(every) = entries.get("every") else {
-            reading.complain(node.place, "`snapshot` has no `every`: the number of events between two of them");
-            return None;
-        };
-        Some(read_located(reading, every, "every", u32::MAX.into())?.value)
-    });
-    let Some(list) = entries.get("events") else {
-        reading.complain(node.place, format!("{what} has no `events`"));
-        return None;
-    };
-    let items = reading.list(list, "`events`")?;
-    if items.is_empty() {
-        reading.complain(list.place, "`events` is empty: an aggregate has at least one");
-    }
-    let events = items.iter().filter_map(|item| read_event(reading, name, item, seen)).collect();
-    Some(AggregateDef { name: name.value.clone(), events, snapshot_every })
-}
-
-fn read_event(
-    reading: &mut Reading<'_>,
-    aggregate: &str,
-    node: &Located<Node>,
-    seen: &mut BTreeMap<String, String>,
-) -> Option<Located<String>> {
-    let event = reading.text(node, "an event's name")?;
-    let shape = event.starts_with(|c: char| c.is_ascii_uppercase()) && event.bytes().all(|b| b.is_ascii_alphanumeric());
-    if !shape || event.len() > TYPE_NAME_BYTES_MAX {
-        let rule =
-            format!("1 to {TYPE_NAME_BYTES_MAX} letters and digits, starting with a capital, as in FlightLanded");
-        reading.complain(node.place, format!("event {} is not valid: {rule}", quote(event)));
-        return None;
-    }
-    if let Some(other) = seen.insert(event.to_owned(), aggregate.to_owned()) {
-        reading.complain(node.place, format!("event `{event}` is listed already, in aggregate {}", quote(&other)));
-        return None;
-    }
-    Some(Located::new(event.to_owned(), node.place))
-}
-
-/// An aggregate's name is the category of its stream ids.
-fn check_aggregate_name(reading: &mut Reading<'_>, name: &Located<String>) {
-    let stream = format!("{}-1", name.value).parse::<spina_core::StreamId>();
-    if name.len() > TYPE_NAME_BYTES_MAX || stream.is_err() || name.contains('-') {
-        let rule =
-            format!("1 to {TYPE_NAME_BYTES_MAX} lower-case letters, digits and underscores, starting with a letter");
-        reading.complain(name.place, format!("aggregate {} is not valid: {rule}", quote(name)));
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FLIGHTS: &str = "\
-context: flights
-partitions: 4
-aggregates:
-  flight:
-    events: [FlightScheduled, FlightLanded]
-    snapshot: { every: 100 }
-  gate:
-    events: [GateOpened]
-topics: { replication: 3, retention_ms: 86400000 }
-";
-
-    fn parse(text: &str) -> Result<ContextDef, String> {
-        ContextDef::parse(&Source::new("context.yaml", text)).map_err(|problems| problems.to_string())
-    }
-
-    #[test]
-    fn a_definition_says_what_it_says() {
-        let context = parse(FLIGHTS).unwrap();
-        assert_eq!((context.name.as_str(), context.partitions.value), ("flights", 4));
-        assert_eq!(context.partitions.place, Place { line: 2, column: 13 });
-        let events: Vec<_> = context.events().map(|(a, e)| (a.name.as_str(), e.value.as_str())).collect();
-        assert_eq!(events, [("flight", "FlightScheduled"), ("flight", "FlightLanded"), ("gate", "GateOpened")]);
-        assert_eq!((context.aggregates[0].snapshot_every, context.aggregates[1].snapshot_every), (Some(100), None));
-        assert_eq!(context.replication.as_ref().map(|replication| replication.value), Some(3));
-        assert_eq!(context.retention_ms, Some(86_400_000));
-        assert_eq!(context.record_name("FlightLanded"), "flights.FlightLanded");
-    }
-
-    #[test]
-    fn what_is_optional_may_be_left_out() {
-        let context = parse("context: air-freight\npartitions: 1\naggregates: {box: {events: [BoxPacked]}}\n").unwrap();
-        assert_eq!((context.replication, context.retention_ms), (None, None));
-        assert_eq!(context.name.as_str().replace('-', "_"), "air_freight");
-        let for_ever = FLIGHTS.replace("86400000", "-1");
-        assert_eq!(parse(&for_ever).unwrap().retention_ms, None);
-    }
-
-    #[test]
-    fn each_mistake_is_named_with_its_place() {
-        for (from, to, complaint) in [
-            ("context: flights", "context: Flights", "1:10: context name `Flights` is not valid"),
-            ("context: flights", "contxt: flights", "1:1: a context has no key `contxt`"),
-            ("partitions: 4", "partitions: 0", "2:13: `partitions` must be from 1 to 1000, not 0"),
-            ("partitions: 4", "partitions: 1001", "2:13: `partitions` must be from 1 to 1000, not 1001"),
-            ("partitions: 4", "partitions: \"4\"", "2:13: `partitions` must be a whole number, not text"),
-            ("  flight:", "  Flight:", "4:3: aggregate `Flight` is not valid"),
-            ("  flight:", "  a-b:", "4:3: aggregate `a-b` is not valid"),
-            ("FlightLanded", "flight_landed", "5:31: event `flight_landed` is not valid"),
-            (
-                "FlightLanded",
-                "FlightScheduled",
-                "5:31: event `FlightScheduled` is listed already, in aggregate `flight`",
-            ),
-            ("GateOpened", "FlightLanded", "8:14: event `FlightLanded` is listed already, in aggregate `flight`"),
-            ("[GateOpened]", "[]", "8:13: `events` is empty"),
-            ("events: [GateOpened]", "sagas: {}", "8:5: aggregate `gate` has no key `sagas`"),
-            ("every: 100", "every: 0", "6:24: `every` must be from 1"),
-            ("every: 100", "", "6:15: `snapshot` has no `every`"),
-            ("86400000", "5", "9:41: `retention_ms`, unless it is -1 (for ever), must be from 3600000"),
-            ("replication: 3", "replicas: 3", "9:11: `topics` has no key `replicas`"),
-        ] {
-            let complaints = parse(&FLIGHTS.replace(from, to)).unwrap_err();
-            assert!(complaints.contains(&format!("context.yaml:{complaint}")), "{to}: {complaints}");
-        }
-    }
-
-    #[test]
-    fn several_mistakes_are_told_at_once() {
-        let complaints = parse("partitions: 0\nsagas: {}\naggregates:\n  flight: {events: [a, b]}\n").unwrap_err();
-        assert_eq!(complaints.lines().count(), 5, "{complaints}");
-        assert!(complaints.contains("1:1: `context` is missing"), "{complaints}");
-    }
-
-    #[test]
-    fn the_contexts_of_this_repository_are_valid() {
-        let contexts = load_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../topology")).unwrap();
-        assert!(contexts.iter().any(|context| context.name.as_str() == "flights"));
-    }
-
-    #[test]
-    fn a_folder_bears_its_contexts_name() {
-        let complaints = load_all(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap_err().to_string();
-        assert!(complaints.contains("src/context.yaml: cannot be read"), "{complaints}");
-        let folder = std::env::temp_dir().join(format!("spina-rules-{}", std::process::id()));
-        std::fs::create_dir_all(folder.join("trains")).unwrap();
-        assert!(load_all(&folder).unwrap_err().to_string().contains("trains/context.yaml: cannot be read"));
-        std::fs::write(folder.join("trains/context.yaml"), FLIGHTS).unwrap();
-        let complaints = load_all(&folder).unwrap_err().to_string();
-        assert!(complaints.contains("context `flights` is in a folder named `trains`"), "{complaints}");
-        std::fs::remove_dir_all(folder.join("trains")).unwrap();
-        assert!(load_all(&folder).unwrap_err().to_string().contains("has no context"));
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-}
+mod tests;

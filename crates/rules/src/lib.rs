@@ -8,12 +8,23 @@
 //! - [`node`]: a definition as a tree, read by hand so that all its problems are found at once.
 //! - [`context`]: bounded contexts, their aggregates and events.
 //! - [`expr`]: expressions in CEL.
+//! - [`decide`]: what aggregates decide.
 //! - [`projection`]: read models.
+//! - [`publish`]: flat topics for everybody.
+//! - [`correlation`]: what makes incidents of signals.
+//! - [`saga`]: long transactions over several contexts.
+//! - [`upcast`]: how events of older schemas are read today.
 
+pub mod connectors;
 pub mod context;
+pub mod correlation;
+pub mod decide;
 pub mod expr;
 pub mod node;
 pub mod projection;
+pub mod publish;
+pub mod saga;
 pub mod source;
+pub mod upcast;
 
 pub use spina_core::event_shape;

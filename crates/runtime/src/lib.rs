@@ -11,10 +11,13 @@
 //! [`run`] ties the five together, so that a service's `main` is one call.
 
 pub mod config;
+pub mod failpoint;
 pub mod health;
 pub mod http;
 pub mod metrics;
 pub mod openapi;
+pub mod processor;
+pub mod readings;
 pub mod retry;
 mod service;
 pub mod shutdown;
@@ -23,7 +26,7 @@ pub mod telemetry;
 
 pub use config::{CommonConfig, ServiceConfig};
 pub use health::{Condition, Readiness};
-pub use http::{Api, ApiError, ApiJson, ApiPath, ApiQuery, ApiResult};
+pub use http::{Api, ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, REQUEST_ID, current_request_id};
 pub use metrics::Metrics;
 pub use service::{Context, run};
 pub use shutdown::Shutdown;

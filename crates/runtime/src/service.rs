@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::config::{self, ConfigError, EXIT_CONFIG, ServiceConfig};
 use crate::health::{Condition, Readiness};
-use crate::http::{self, Api};
+use crate::http::{self, Api, StallLimit};
 use crate::metrics::Metrics;
 use crate::shutdown::{Shutdown, StopSignals};
 use crate::tasks::Tasks;
@@ -83,6 +83,10 @@ where
         Ok(config) => config,
         Err(status) => return status,
     };
+    #[cfg(feature = "failpoints")]
+    if let Err(error) = crate::failpoint::check() {
+        return config::complain(service, &*error, EXIT_CONFIG);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return config::complain(service, &error, 1),
@@ -129,8 +133,7 @@ where
     let common = context.config.common();
     #[expect(clippy::disallowed_methods, reason = "it must outlive the tasks to see a second signal")]
     tokio::spawn(StopSignals::listen().context("listen for signals")?.obey(context.shutdown.clone()));
-    let listener =
-        TcpListener::bind(common.http_listen).await.with_context(|| format!("bind {}", common.http_listen))?;
+    let listener = http::listen(common.http_listen).with_context(|| format!("bind {}", common.http_listen))?;
     let address = listener.local_addr().context("read the bound address")?;
     tracing::info!(service = context.service, version = context.version, %address, "starting");
     let built = context.shutdown.draining().run_until_cancelled(build(context.clone())).await;
@@ -159,7 +162,9 @@ async fn serve_until_drained<C: ServiceConfig>(context: &Context<C>, listener: T
     };
     // Requests get half of the time, the tasks behind them the rest.
     let grace = common.drain() / 2;
-    let serve = http::serve(listener, router, limits.connections_max, context.shutdown.draining(), grace);
+    let cut_off = context.metrics.counter("http_clients_cut_off", "clients cut off because they took nothing");
+    let stall = StallLimit { limit: limits.stall, cut_off };
+    let serve = http::serve(listener, router, limits.connections_max, stall, context.shutdown.draining(), grace);
     let (all_ended, ()) = tokio::join!(serve, mark);
     if !all_ended {
         tracing::warn!("requests still ran after {} ms and were cut off", grace.as_millis());

@@ -66,6 +66,12 @@ impl StoreError {
 }
 
 impl StoreError {
+    /// Whether the database refused a value, not the statement: a number out of range, a row too large for its index.
+    pub fn is_refused_value(&self) -> bool {
+        let value = |code: &SqlState| code.code().starts_with("22") || *code == SqlState::PROGRAM_LIMIT_EXCEEDED;
+        matches!(self, Self::Refused(error) if error.code().is_some_and(value))
+    }
+
     /// Whether a statement named a column or table that is not there.
     pub fn is_unknown_column(&self) -> bool {
         let unknown = [SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_TABLE];

@@ -70,6 +70,11 @@ impl Store {
         Ok(Self { pool: pool(config, address)? })
     }
 
+    /// The database as it is: nothing is waited for or brought up to date. For programs that only look.
+    pub fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        Ok(Self { pool: pool(config, address(config)?)? })
+    }
+
     /// A connection from the pool, verified to be alive and idle.
     pub async fn client(&self) -> Result<Object, StoreError> {
         Ok(self.pool.get().await?)

@@ -70,6 +70,18 @@ impl HttpClient {
         self.requests.send_request(request).await.context("send a request")
     }
 
+    /// Posts JSON and waits for the whole answer; its status.
+    pub async fn post(&mut self, path: &str, body: Bytes) -> anyhow::Result<StatusCode> {
+        Self::drain(self.send(Method::POST, path, "application/json", body).await?).await
+    }
+
+    /// Reads an answer to its end; its status.
+    pub async fn drain(answer: Response<Incoming>) -> anyhow::Result<StatusCode> {
+        let status = answer.status();
+        answer.into_body().collect().await.context("read an answer")?;
+        Ok(status)
+    }
+
     /// Gets a page, whatever its status.
     pub async fn get(&mut self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
         let answer = self.send(Method::GET, path, "application/json", Bytes::new()).await?;

@@ -22,10 +22,10 @@ struct Report {
     rejected: u64,
 }
 
-/// Imports NDJSON `lines` of `events` events, and is content only if each of them was appended.
-pub async fn import(address: SocketAddr, lines: Bytes, events: u64) -> anyhow::Result<()> {
+/// Imports NDJSON `lines` of `events` events into a context, and is content only if each of them was appended.
+pub async fn import(address: SocketAddr, context: &str, lines: Bytes, events: u64) -> anyhow::Result<()> {
     let mut client = HttpClient::connect(address).await?;
-    let answer = client.send(Method::POST, "/v1/bench/import", "application/x-ndjson", lines).await?;
+    let answer = client.send(Method::POST, &format!("/v1/{context}/import"), "application/x-ndjson", lines).await?;
     ensure!(answer.status() == StatusCode::OK, "the import answered {}", answer.status());
     let reports = answer.into_body().collect().await.context("read the import's reports")?.to_bytes();
     let last = reports.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();

@@ -43,7 +43,7 @@ pub struct Driven {
 }
 
 /// A histogram of latencies.
-fn latencies() -> Histogram<u64> {
+pub fn latencies() -> Histogram<u64> {
     Histogram::new_with_max(LATENCY_US_MAX, 3).expect("three digits up to two minutes are fine")
 }
 

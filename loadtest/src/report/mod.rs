@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::args::Args;
 use crate::measured::Measured;
+use crate::trials::Trial;
 
 /// A finished run.
 #[derive(Debug)]
@@ -27,22 +28,26 @@ pub struct Report<'r> {
     pub args: &'r Args,
     /// The figures.
     pub measured: &'r [Measured],
+    /// The trials' figures.
+    pub trials: &'r [Trial],
 }
 
 impl Report<'_> {
     /// Writes everything as JSON.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
         let path = folder.join("report.json");
-        let Args { rounds, seconds, import_events, connections, rate, seed, smoke } = self.args;
+        let Args { rounds, seconds, import_events, connections, rate, command_records, streams, seed, smoke } =
+            self.args;
         let report = json!({
             "commit": self.commit,
             "run": self.run,
             "value_bytes": self.bytes,
             "options": {
                 "rounds": rounds, "seconds": seconds, "import_events": import_events, "connections": connections,
-                "rate": rate, "seed": seed, "smoke": smoke,
+                "rate": rate, "command_records": command_records, "streams": streams, "seed": seed, "smoke": smoke,
             },
             "arms": self.measured,
+            "trials": self.trials,
         });
         let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
         let mut file = BufWriter::new(file);

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::Report;
 use super::spread::Spread;
 use crate::measured::{Arm, Measured};
+use crate::trials;
 
 /// Width of the first column, and of the others.
 const WIDTHS: (usize, usize) = (42, 24);
@@ -31,7 +32,19 @@ pub fn table(report: &Report<'_>) -> String {
             writeln!(text, "{}", line("  ratio to the floor", ratios(report, section.arm, section.floor)));
         let _infallible = writeln!(text, "  {}", processors(report, section.arm));
     }
+    for trial in report.trials {
+        let _infallible = writeln!(text, "\n{}", trial.title);
+        for row in &trial.rows {
+            let _infallible = writeln!(text, "{}", line(&format!("  {}", row.label), row.figures.iter().map(told)));
+        }
+    }
     text
+}
+
+/// A trial's figure: the smaller, the more decimals.
+fn told(figure: &trials::Figure) -> String {
+    let decimals = if figure.value.abs() < 100.0 { 2 } else { 0 };
+    format!("{:.decimals$} {}", figure.value, figure.unit).trim_end().to_owned()
 }
 
 fn head(report: &Report<'_>) -> String {

@@ -72,6 +72,11 @@ impl Child {
         }
     }
 
+    /// Ends it at once, without a word.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.process.kill().await.with_context(|| format!("kill {}", self.name))
+    }
+
     /// Tells it to end, and waits until it has.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("name a process")?;

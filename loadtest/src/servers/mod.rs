@@ -1,6 +1,7 @@
 //! The servers that are there already, and the processes that are started for a run.
 
 mod child;
+mod sql;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,6 +16,7 @@ use tokio::process::Command;
 
 use crate::client::HttpClient;
 pub use child::Child;
+pub use sql::Sql;
 
 /// How long the archive may lag behind an arm.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(180);
@@ -121,7 +123,7 @@ pub async fn wait_for_archive(event_store: SocketAddr) -> anyhow::Result<()> {
         loop {
             let (status, page) = HttpClient::connect(event_store).await?.get("/metrics").await?;
             ensure!(status == StatusCode::OK, "/metrics answered {status}");
-            if unarchived(&String::from_utf8_lossy(&page)) == 0.0 {
+            if all_archived(&String::from_utf8_lossy(&page)) {
                 return Ok(());
             }
             tokio::time::sleep(PAUSE).await;
@@ -130,9 +132,14 @@ pub async fn wait_for_archive(event_store: SocketAddr) -> anyhow::Result<()> {
     tokio::time::timeout(ARCHIVE_TIMEOUT, lag).await.context("wait for the archive")?
 }
 
-fn unarchived(page: &str) -> f64 {
-    let lines = page.lines().filter(|line| line.starts_with("spina_event_store_unarchived_events{"));
-    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+/// The tails are empty, and nothing was committed that has not yet come into one.
+fn all_archived(page: &str) -> bool {
+    let sum = |metric: &str| -> f64 {
+        let lines = page.lines().filter(|line| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{')));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    sum("spina_event_store_unarchived_events") == 0.0
+        && sum("spina_event_store_archived_events_total") >= sum("spina_event_store_events_total")
 }
 
 #[cfg(test)]
@@ -140,11 +147,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lag_is_that_of_all_partitions() {
-        let page = "# TYPE spina_event_store_unarchived_events gauge\n\
-            spina_event_store_unarchived_events{context=\"bench\",partition=\"0\"} 3\n\
-            spina_event_store_unarchived_events{context=\"bench\",partition=\"1\"} 4\n\
-            spina_event_store_events_total{context=\"bench\",partition=\"1\"} 9\n";
-        assert_eq!(unarchived(page), 7.0);
+    fn the_archive_is_whole_when_no_partition_lags() {
+        let page = |unarchived: u32, archived: u32| {
+            format!(
+                "# TYPE spina_event_store_unarchived_events gauge\n\
+                 spina_event_store_unarchived_events{{context=\"bench\",partition=\"0\"}} {unarchived}\n\
+                 spina_event_store_archived_events_total{{context=\"bench\",partition=\"0\"}} {archived}\n\
+                 spina_event_store_events_total{{context=\"bench\",partition=\"0\"}} 5\n\
+                 spina_event_store_events_total{{context=\"bench\",partition=\"1\"}} 4\n"
+            )
+        };
+        assert!(all_archived(&page(0, 9)));
+        assert!(!all_archived(&page(2, 9)) && !all_archived(&page(0, 7)));
     }
 }

@@ -1,19 +1,27 @@
-//! alert-correlator: turns alerts and events into incidents.
+//! alert-correlator: turns floods of alerts and events into few incidents, explained and repeatable.
 //!
-//! So far only the shell: configuration, health, metrics and an orderly stop. Nothing takes signals or raises incidents
-//! yet, so it is ready as soon as it serves, and its API has no paths of its own.
+//! ```text
+//! <ctx>.events.v1, monitoring.alerts.v1 --route--> spina.signals.v1 (the journal) --correlate--> spina.incidents.v1 --notify--> receivers
+//! HTTP: alerts, silences, what people say ----------^      ^-- clock, rules
+//! ```
+//!
+//! Everything that a decision depends on is a record of the journal: signals, readings of the clock, the rules' text. So a
+//! start replays the journal and knows what it knew; what is in the incidents topic already is not written again.
 
+mod backtest;
+mod clock;
 mod config;
+mod correlate;
 mod http;
+mod incidents;
+mod journal;
+mod notify;
+mod route;
+mod rules;
+mod wiring;
 
 use std::process::ExitCode;
 
-use spina_runtime::Context;
-
-use crate::config::AlertCorrelatorConfig;
-
 fn main() -> ExitCode {
-    spina_runtime::run("alert-correlator", env!("CARGO_PKG_VERSION"), async |_: Context<AlertCorrelatorConfig>| {
-        Ok(http::api())
-    })
+    spina_runtime::run("alert-correlator", env!("CARGO_PKG_VERSION"), wiring::build)
 }

@@ -7,18 +7,31 @@ use std::time::Duration;
 use spina_codec::catalog::{Catalog, SchemaCache};
 use spina_codec::partitioner::partition_for;
 use spina_core::ledger::RequestLimits;
+use spina_core::snapshot::SnapshotPolicy;
 use spina_core::{ContextName, StreamId};
 use spina_log::{Admin, Lanes, LogConfig};
+use spina_runtime::Tasks;
 use spina_store::Store;
-use tokio::sync::mpsc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::decide::append::Submission;
+use crate::archive::health::ArchiveHealth;
+use crate::clock;
+use crate::commands::GroupOffsets;
+use crate::decide::command::{Aggregates, Deciders};
+use crate::decide::equipment::Equipment;
 use crate::decide::partition::WindowLimits;
+use crate::decide::queue::{Queue, QueueLimits};
+use crate::decide::recollection::StoredArchive;
 use crate::decide::reply::ReplyType;
+use crate::decide::settled_log::BrokerLog;
 use crate::decide::tail::Tail;
 use crate::decide::window::Imprint;
+use crate::forward::{Forwarder, Owners};
 use crate::metrics::EventStoreMetrics;
+use crate::read::hub::Hub;
+use crate::read::snapshots::DueSnapshots;
+use crate::readback;
 
 /// The bounds that everything works within.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +40,8 @@ pub struct Limits {
     pub lanes: usize,
     /// When a window is full.
     pub window: WindowLimits,
-    /// Submissions that may wait for a partition.
-    pub queue_max: usize,
+    /// How much may wait for a partition.
+    pub queue: QueueLimits,
     /// Requests remembered per partition.
     pub requests: RequestLimits,
     /// Memory for events that are not archived yet, per partition.
@@ -37,6 +50,8 @@ pub struct Limits {
     pub event_bytes_max: usize,
     /// Most events in one append.
     pub append_events_max: usize,
+    /// Memory for a context's recent events, for subscriptions.
+    pub subscription_buffer_bytes: usize,
     /// How long a request waits for its window.
     pub append_timeout: Duration,
 }
@@ -45,9 +60,11 @@ pub struct Limits {
 #[derive(Debug, Clone)]
 pub struct Owned {
     /// Takes submissions.
-    pub queue: mpsc::Sender<Submission>,
+    pub queue: Queue,
     /// Committed events that are not archived yet.
     pub tail: Arc<Tail>,
+    /// Streams whose snapshot is due.
+    pub due_snapshots: Arc<DueSnapshots>,
     /// The owner's epoch.
     pub epoch: u64,
 }
@@ -63,11 +80,19 @@ pub struct Context {
     source: Arc<str>,
     reply_type: Arc<ReplyType>,
     /// Its event types.
-    pub catalog: Catalog,
-    /// Snapshot period by aggregate.
-    pub snapshot_every: HashMap<String, u32>,
+    pub catalog: Arc<Catalog>,
+    /// What decides, and how states are folded.
+    pub deciders: Deciders,
+    /// When snapshots are taken, by aggregate.
+    pub snapshots: HashMap<String, SnapshotPolicy>,
     /// What all contexts of the process share.
     pub shared: Shared,
+    /// Who owns the partitions that this process does not.
+    pub owners: Owners,
+    /// Feeds its live subscriptions.
+    pub hub: Hub,
+    /// Bounds the readers of `ack=readback`.
+    pub readbacks: Semaphore,
     owned: RwLock<HashMap<i32, Owned>>,
 }
 
@@ -79,10 +104,12 @@ pub struct Parts {
     pub partitions: i32,
     /// Its event types.
     pub catalog: Catalog,
+    /// What decides, by aggregate.
+    pub aggregates: Aggregates,
     /// How replies are encoded.
     pub reply_type: ReplyType,
-    /// Snapshot period by aggregate.
-    pub snapshot_every: HashMap<String, u32>,
+    /// When snapshots are taken, by aggregate.
+    pub snapshots: HashMap<String, SnapshotPolicy>,
 }
 
 /// What all contexts of the process share.
@@ -98,12 +125,20 @@ pub struct Shared {
     pub lane_factory: Arc<dyn Lanes>,
     /// The archive.
     pub store: Store,
+    /// Whether it keeps up.
+    pub archive_health: ArchiveHealth,
     /// Bounds.
     pub limits: Limits,
     /// Base URL of this process.
     pub endpoint: String,
+    /// Passes requests on to other processes.
+    pub forwarder: Forwarder,
     /// What is counted.
     pub metrics: EventStoreMetrics,
+    /// Runs what outlives a handler.
+    pub tasks: Tasks,
+    /// One permit for each reader that catches up.
+    pub catch_ups: Arc<Semaphore>,
     /// Cancelled when the process stops for good.
     pub stopping: CancellationToken,
 }
@@ -111,6 +146,7 @@ pub struct Shared {
 impl Context {
     /// A context that owns no partition yet.
     pub fn new(parts: Parts, shared: Shared) -> Self {
+        let catalog = Arc::new(parts.catalog);
         Self {
             events_topic: spina_log::names::events_topic(&parts.name).into(),
             replies_topic: spina_log::names::replies_topic(&parts.name).into(),
@@ -118,9 +154,17 @@ impl Context {
             name: parts.name,
             partitions: parts.partitions,
             reply_type: Arc::new(parts.reply_type),
-            catalog: parts.catalog,
-            snapshot_every: parts.snapshot_every,
+            deciders: Deciders {
+                catalog: Arc::clone(&catalog),
+                aggregates: Arc::new(parts.aggregates),
+                event_bytes_max: shared.limits.event_bytes_max,
+            },
+            catalog,
+            hub: Hub::new(shared.limits.subscription_buffer_bytes),
+            snapshots: parts.snapshots,
             shared,
+            owners: Owners::default(),
+            readbacks: readback::places(),
             owned: RwLock::default(),
         }
     }
@@ -149,14 +193,31 @@ impl Context {
         };
     }
 
-    /// What the records of a partition have in common.
-    pub fn imprint(&self, partition: i32, epoch: u64) -> Imprint {
+    /// What the owner of a partition works with.
+    pub fn equipment(&self, partition: i32, offsets: Arc<GroupOffsets>) -> Equipment {
+        let shared = &self.shared;
+        Equipment {
+            context: self.name.clone(),
+            imprint: self.imprint(partition),
+            limits: shared.limits,
+            lanes: Arc::clone(&shared.lane_factory),
+            log: Arc::new(BrokerLog { config: shared.log.clone(), admin: Arc::clone(&shared.admin) }),
+            archive: Arc::new(StoredArchive { context: self.name.clone(), store: shared.store.clone() }),
+            offsets,
+            endpoint: shared.endpoint.clone(),
+            clock: Arc::new(clock::now),
+            metrics: shared.metrics.partition(&self.name, partition),
+            stopping: shared.stopping.clone(),
+        }
+    }
+
+    fn imprint(&self, partition: i32) -> Imprint {
         Imprint {
             events_topic: Arc::clone(&self.events_topic),
             replies_topic: Arc::clone(&self.replies_topic),
             partition,
             source: Arc::clone(&self.source),
-            epoch,
+            epoch: 0,
             reply_type: Arc::clone(&self.reply_type),
         }
     }

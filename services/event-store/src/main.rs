@@ -1,27 +1,7 @@
-//! event-store: the one writer of a context's events.
-//!
-//! Appends come over HTTP and through the commands topic. Each partition has one owner, which gives versions, writes in
-//! transactions and answers after the commit. PostgreSQL is an archive behind the log, never on the way of an append.
-
-mod archive;
-mod clock;
-mod commands;
-mod config;
-mod context;
-mod contexts;
-mod decide;
-mod http;
-mod import;
-mod metrics;
-mod own;
-mod prepare;
-mod read;
-mod serving;
-mod submit;
-mod wiring;
+//! The stock event-store: every context of the topology, decided by its rules. See the library.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    spina_runtime::run("event-store", env!("CARGO_PKG_VERSION"), wiring::build)
+    event_store::Service::new().run()
 }

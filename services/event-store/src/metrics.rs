@@ -23,6 +23,11 @@ pub struct EventStoreMetrics {
     archived: Family<PartitionLabels, Counter>,
     unarchived: Family<PartitionLabels, Gauge>,
     epoch: Family<PartitionLabels, Gauge>,
+    forwarded: Family<PartitionLabels, Counter>,
+    subscriptions: Gauge,
+    subscriptions_behind: Counter,
+    catch_ups: Counter,
+    healed: Family<PartitionLabels, Counter>,
 }
 
 impl EventStoreMetrics {
@@ -36,8 +41,39 @@ impl EventStoreMetrics {
             registry.register("archived_events", "events archived", own.archived.clone());
             registry.register("unarchived_events", "events in the tail", own.unarchived.clone());
             registry.register("owner_epoch", "epoch of this owner", own.epoch.clone());
+            registry.register("healed_transactions", "hanging transactions ended", own.healed.clone());
+            registry.register("forwarded", "requests passed on to the partition's owner", own.forwarded.clone());
+            registry.register("subscriptions", "subscriptions open", own.subscriptions.clone());
+            let behind = own.subscriptions_behind.clone();
+            registry.register("subscriptions_behind", "live subscriptions that the buffer left behind", behind);
+            registry.register("catch_ups", "turns of reading the log for one subscription", own.catch_ups.clone());
         });
         own
+    }
+
+    /// A request was passed on to the owner of the partition.
+    pub fn forwarded(&self, context: &ContextName, partition: i32) {
+        self.forwarded.get_or_create(&PartitionLabels { context: context.to_string(), partition }).inc();
+    }
+
+    /// A subscription has begun.
+    pub fn subscribed(&self) {
+        self.subscriptions.inc();
+    }
+
+    /// A subscription has ended.
+    pub fn unsubscribed(&self) {
+        self.subscriptions.dec();
+    }
+
+    /// A live subscription was left behind by the buffer.
+    pub fn fell_behind(&self) {
+        self.subscriptions_behind.inc();
+    }
+
+    /// A turn of catching up has begun.
+    pub fn catches_up(&self) {
+        self.catch_ups.inc();
     }
 
     /// Those of one partition.
@@ -50,6 +86,7 @@ impl EventStoreMetrics {
             archived: self.archived.get_or_create_owned(&labels),
             unarchived: self.unarchived.get_or_create_owned(&labels),
             epoch: self.epoch.get_or_create_owned(&labels),
+            healed: self.healed.get_or_create_owned(&labels),
         }
     }
 }
@@ -63,6 +100,7 @@ pub struct PartitionMetrics {
     archived: Counter,
     unarchived: Gauge,
     epoch: Gauge,
+    healed: Counter,
 }
 
 impl PartitionMetrics {
@@ -81,6 +119,11 @@ impl PartitionMetrics {
     pub fn archived(&self, events: usize, left: usize) {
         self.archived.inc_by(events as u64);
         self.unarchived.set(i64::try_from(left).unwrap_or(i64::MAX));
+    }
+
+    /// A transaction of ours hung and was ended.
+    pub fn healed(&self) {
+        self.healed.inc();
     }
 
     /// The partition is served under this epoch.

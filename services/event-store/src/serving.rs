@@ -15,6 +15,9 @@ pub struct Serving {
     readiness: Readiness,
 }
 
+/// Stands between two reasons.
+const BETWEEN: &str = "; ";
+
 /// Stands for a context whose partitions are not known yet.
 const NOT_ASSIGNED: i32 = -1;
 
@@ -29,7 +32,8 @@ impl Serving {
 
     /// The partition is not served, for this reason.
     pub fn waits(&self, context: &ContextName, partition: i32, reason: &str) {
-        self.lock().insert((context.to_string(), partition), reason.to_owned());
+        // Reasons are told apart by the semicolons between them.
+        self.lock().insert((context.to_string(), partition), reason.replace(BETWEEN, ", "));
         self.tell();
     }
 
@@ -64,7 +68,7 @@ impl Serving {
                 }
             })
             .collect();
-        let condition = if reasons.is_empty() { Condition::Ready } else { Condition::not_ready(reasons.join("; ")) };
+        let condition = if reasons.is_empty() { Condition::Ready } else { Condition::not_ready(reasons.join(BETWEEN)) };
         self.readiness.set(COMPONENT, condition);
     }
 

@@ -1,22 +1,38 @@
 //! Handing appends to the owner of their partition and waiting for what becomes of them.
 
-use spina_runtime::ApiError;
-use tokio::sync::mpsc::error::TrySendError;
+use spina_runtime::{ApiError, failpoint};
+use tokio::sync::oneshot;
 
 use crate::context::Context;
 use crate::decide::append::{Append, Outcome, Submission};
+use crate::decide::command::Intent;
+use crate::decide::queue::Refused;
 
 const RETRY_AFTER_S: u64 = 1;
 
 /// Submits one append. A full queue is refused at once: waiting would only make the queue longer.
 pub async fn one(context: &Context, append: Append, priority: bool) -> Result<Outcome, ApiError> {
     let partition = context.partition_of(&append.stream);
+    submit(context, partition, Submission::direct(vec![append], priority)).await
+}
+
+/// Submits one command, to be decided.
+pub async fn command(context: &Context, intent: Intent) -> Result<Outcome, ApiError> {
+    let partition = context.partition_of(&intent.stream);
+    submit(context, partition, Submission::to_decide(intent)).await
+}
+
+async fn submit(
+    context: &Context,
+    partition: i32,
+    (submission, outcomes): (Submission, oneshot::Receiver<Vec<Outcome>>),
+) -> Result<Outcome, ApiError> {
     let owned = context.owned(partition).ok_or_else(|| not_owned(partition))?;
-    let (submission, outcomes) = Submission::direct(vec![append], priority);
-    owned.queue.try_send(submission).map_err(|error| match error {
-        TrySendError::Full(_) => ApiError::rate_limited("the partition's queue is full", RETRY_AFTER_S),
-        TrySendError::Closed(_) => not_owned(partition),
+    owned.queue.try_submit(submission).map_err(|refused| match refused {
+        Refused::Full => ApiError::rate_limited("the partition's queue is full", RETRY_AFTER_S),
+        Refused::Closed => not_owned(partition),
     })?;
+    failpoint::reach("queued");
     let outcome = tokio::time::timeout(context.shared.limits.append_timeout, outcomes).await;
     // No answer in time, or an owner that went away without one: only the log knows.
     let outcomes = outcome.ok().and_then(Result::ok).unwrap_or_default();

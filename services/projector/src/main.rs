@@ -1,21 +1,7 @@
-//! projector: fills read models from the event log, exactly once, and serves them.
-//!
-//! ```text
-//! <ctx>.events.v1 --LogReader--> decode --> project --> coalesce --> one PostgreSQL transaction: rows + checkpoint
-//!                               (only the fields a model uses)
-//! ```
-//!
-//! A model is the unit of progress: each has its own reader, checkpoint and pace, so a slow or failed one holds up no
-//! other. Nothing is kept here that PostgreSQL and the log do not have; the process may die on any line.
-
-mod config;
-mod http;
-mod metrics;
-mod project;
-mod wiring;
+//! The stock projector: it goes by what the topology declares. See the library.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    spina_runtime::run("projector", env!("CARGO_PKG_VERSION"), wiring::build)
+    projector::Service::new().run()
 }

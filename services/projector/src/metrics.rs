@@ -25,8 +25,12 @@ pub struct ProjectorMetrics {
     batches: Family<Label, Histogram, fn() -> Histogram>,
     lag: Family<Label, Gauge>,
     failed: Family<Label, Gauge>,
+    parked_keys: Family<Label, Gauge>,
+    parked_events: Family<Label, Gauge>,
     rebuild_done: Family<Label, Gauge>,
     rebuild_total: Family<Label, Gauge>,
+    told: Family<Label, Counter>,
+    topic_silent: Family<Label, Gauge>,
 }
 
 /// The metrics of one model.
@@ -42,10 +46,18 @@ pub struct ModelMetrics {
     pub lag: Gauge,
     /// 1 while the model is stopped by an error.
     pub failed: Gauge,
+    /// Keys that wait for a person.
+    pub parked_keys: Gauge,
+    /// Events that wait with them.
+    pub parked_events: Gauge,
     /// Offsets that the rebuild has passed.
     pub rebuild_done: Gauge,
     /// Offsets that the rebuild has to pass.
     pub rebuild_total: Gauge,
+    /// Records written to the model's topic.
+    pub told: Counter,
+    /// 1 while the model's topic cannot be written.
+    pub topic_silent: Gauge,
 }
 
 impl ProjectorMetrics {
@@ -57,8 +69,12 @@ impl ProjectorMetrics {
             batches: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             lag: Family::default(),
             failed: Family::default(),
+            parked_keys: Family::default(),
+            parked_events: Family::default(),
             rebuild_done: Family::default(),
             rebuild_total: Family::default(),
+            told: Family::default(),
+            topic_silent: Family::default(),
         };
         let registered = families.clone();
         metrics.register(move |registry| {
@@ -72,8 +88,16 @@ impl ProjectorMetrics {
             );
             registry.register("lag_records", "Records behind the stable end of the log", registered.lag);
             registry.register("failed", "1 while the model is stopped by an error", registered.failed);
+            registry.register(
+                "parked_keys",
+                "Keys parked behind an event that the model cannot take",
+                registered.parked_keys,
+            );
+            registry.register("parked_events", "Events parked with them", registered.parked_events);
             registry.register("rebuild_done", "Offsets that the rebuild has passed", registered.rebuild_done);
             registry.register("rebuild_total", "Offsets that the rebuild has to pass", registered.rebuild_total);
+            registry.register("topic_records", "Records written to the model's topic", registered.told);
+            registry.register("topic_silent", "1 while the model's topic cannot be written", registered.topic_silent);
         });
         families
     }
@@ -87,8 +111,12 @@ impl ProjectorMetrics {
             batches: self.batches.get_or_create(&label).clone(),
             lag: self.lag.get_or_create(&label).clone(),
             failed: self.failed.get_or_create(&label).clone(),
+            parked_keys: self.parked_keys.get_or_create(&label).clone(),
+            parked_events: self.parked_events.get_or_create(&label).clone(),
             rebuild_done: self.rebuild_done.get_or_create(&label).clone(),
             rebuild_total: self.rebuild_total.get_or_create(&label).clone(),
+            told: self.told.get_or_create(&label).clone(),
+            topic_silent: self.topic_silent.get_or_create(&label).clone(),
         }
     }
 }

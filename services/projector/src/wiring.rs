@@ -4,20 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use spina_codec::Readings;
 use spina_codec::catalog::SchemaCache;
 use spina_codec::registry::RegistryClient;
-use spina_log::{Admin, LogConfig, names};
+use spina_core::ContextName;
+use spina_log::{Admin, LaneFactory, LogConfig, names};
+use spina_rules::context;
 use spina_rules::projection::Model;
+use spina_runtime::readings::InRust;
 use spina_runtime::shutdown::sleep;
-use spina_runtime::{Api, Condition, Context};
+use spina_runtime::{Api, Condition, Context, readings};
 use spina_store::read_model::ModelName;
 use spina_store::{Store, StoreConfig};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::ProjectorConfig;
-use crate::http;
+use crate::http::{self, Behind};
 use crate::metrics::ProjectorMetrics;
-use crate::project::{Definition, Ends, Handle, Handles, ModelTask, Neighbours, Parts, Request, load};
+use crate::project::{Definition, Ends, Handle, Handles, ModelTask, Neighbours, Parts, Request, Voice, load};
+use crate::publish;
+use crate::replay::{Watch, Works};
 
 /// Pause between tries to reach a server.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -29,6 +35,8 @@ struct Servers {
     log: LogConfig,
     admin: Arc<Admin>,
     schemas: SchemaCache,
+    voice: Voice,
+    rebuild_turns: Arc<Semaphore>,
 }
 
 /// A context whose models wait for the servers.
@@ -39,19 +47,31 @@ struct Waiting {
 }
 
 /// Reads the definitions whole, then starts each model as soon as its servers answer.
-pub async fn build(ctx: Context<ProjectorConfig>) -> anyhow::Result<Api> {
+pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> anyhow::Result<Api> {
     let common = &ctx.config.common;
-    let definitions = load(&common.topology_dir, &common.schemas_dir).context("read the definitions")?;
+    let contexts = context::load_all(&common.topology_dir).context("read the topology")?;
+    let readings = readings::load(common, &contexts, &upcasters).context("read the upcasters")?;
+    let definitions = load(&common.topology_dir, &common.schemas_dir, &contexts, &readings);
+    let definitions = definitions.context("read the definitions")?;
+    let published = publish::load(&common.schemas_dir, &contexts).context("read what is published")?;
+    publish::start(&ctx, published, &readings);
     let handles = Handles::default();
     let metrics = ProjectorMetrics::new(&ctx.metrics);
+    let names: Vec<_> = contexts.iter().map(|context| context.name.clone()).collect();
     let waiting: Vec<Waiting> =
         definitions.into_iter().map(|definition| announce(&ctx, &handles, &metrics, definition)).collect();
     ctx.readiness.set("servers", Condition::not_ready("connecting"));
-    let store = Arc::new(std::sync::OnceLock::new());
-    let (started, connected) = (ctx.clone(), Arc::clone(&store));
+    let behind = Arc::new(std::sync::OnceLock::new());
+    let (started, connected) = (ctx.clone(), Arc::clone(&behind));
     ctx.tasks.spawn("start", async move {
-        let Some(servers) = connect(&started).await else { return Ok(()) };
-        connected.get_or_init(|| servers.store.clone());
+        let Some(servers) = connect(&started, &readings).await else { return Ok(()) };
+        connected.get_or_init(|| Behind {
+            store: servers.store.clone(),
+            schemas: servers.schemas.clone(),
+            admin: Arc::clone(&servers.admin),
+            contexts: names.clone(),
+        });
+        started.tasks.spawn("jobs", watch(&started, &servers, names).run());
         started.readiness.set("servers", Condition::Ready);
         for context in waiting {
             let (ctx, servers) = (started.clone(), servers.clone());
@@ -60,7 +80,7 @@ pub async fn build(ctx: Context<ProjectorConfig>) -> anyhow::Result<Api> {
         }
         Ok(())
     });
-    Ok(http::api(handles, store))
+    Ok(http::api(handles, behind))
 }
 
 /// Makes the models of a context known, so that they can be asked for from the start.
@@ -84,11 +104,11 @@ fn announce(
 }
 
 /// Connects to all servers, trying until they answer; `None` if the process stops before.
-async fn connect(ctx: &Context<ProjectorConfig>) -> Option<Servers> {
+async fn connect(ctx: &Context<ProjectorConfig>, readings: &Readings) -> Option<Servers> {
     let stopping = ctx.shutdown.stopping();
     loop {
         // Waiting for the database at start must not outlast the process.
-        let tried = stopping.run_until_cancelled(try_connect(ctx)).await?;
+        let tried = stopping.run_until_cancelled(try_connect(ctx, readings.clone())).await?;
         match tried {
             Ok(servers) => return Some(servers),
             Err(error) => {
@@ -100,18 +120,34 @@ async fn connect(ctx: &Context<ProjectorConfig>) -> Option<Servers> {
     }
 }
 
-async fn try_connect(ctx: &Context<ProjectorConfig>) -> anyhow::Result<Servers> {
+async fn try_connect(ctx: &Context<ProjectorConfig>, readings: Readings) -> anyhow::Result<Servers> {
     let common = &ctx.config.common;
     let log = LogConfig::new(&common.kafka, "projector");
     let registry = RegistryClient::new(&common.registry_url).context("use the registry's address")?;
     let mut config = StoreConfig::new(&common.postgres_url, "projector");
     config.connections_max = ctx.config.connections_max;
+    let admin = Arc::new(Admin::connect(&log).await.context("connect to Kafka")?);
+    let lanes = Arc::new(LaneFactory::connect(&log).await.context("connect to Kafka")?);
     Ok(Servers {
         store: Store::connect(&config).await.context("connect to PostgreSQL")?,
-        admin: Arc::new(Admin::connect(&log).await.context("connect to Kafka")?),
-        schemas: SchemaCache::new(registry),
+        voice: Voice { lanes, admin: Arc::clone(&admin), registry: registry.clone() },
+        admin,
+        schemas: SchemaCache::reading(registry, readings),
+        rebuild_turns: Arc::new(Semaphore::new(ctx.config.rebuilds_max.max(1))),
         log,
     })
+}
+
+/// What works on replay jobs of these contexts.
+fn watch(ctx: &Context<ProjectorConfig>, servers: &Servers, contexts: Vec<ContextName>) -> Watch {
+    let works = Works {
+        store: servers.store.clone(),
+        log: LogConfig::new(&ctx.config.common.kafka, "projector-replay"),
+        admin: Arc::clone(&servers.admin),
+        schemas: servers.schemas.clone(),
+        contexts: contexts.iter().map(ToString::to_string).collect(),
+    };
+    Watch::new(works, ctx.config.jobs_max, ctx.tasks.clone(), ctx.shutdown.stopping())
 }
 
 /// Starts the models of a context when its topic is there.
@@ -143,7 +179,8 @@ async fn begin(ctx: Context<ProjectorConfig>, servers: Servers, waiting: Waiting
             parts,
             partitions: definition.partitions,
             schemas: servers.schemas.clone(),
-            events: Arc::clone(&definition.events),
+            voice: servers.voice.clone(),
+            rebuild_turns: Arc::clone(&servers.rebuild_turns),
             stopping: ctx.shutdown.stopping(),
         };
         let name = format!("model {}", handle.name);

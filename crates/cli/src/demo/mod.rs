@@ -7,6 +7,7 @@
 //!
 //! Every step finds out what is done already, so the demo can be run again, and killed and run again.
 
+pub mod bookings;
 mod catch_up;
 pub mod flights;
 mod summary;
@@ -50,11 +51,20 @@ pub struct Args {
     /// Folder with the Avro schemas, a sub-folder for each context
     #[arg(long, env = "SPINA_SCHEMAS_DIR", default_value = "schemas")]
     schemas_dir: PathBuf,
+    /// Only write the bookings that the flights' cancellations concern, as lines for `spina import`
+    #[arg(long, value_name = "FILE", requires = "notify")]
+    write_bookings: Option<PathBuf>,
+    /// Address to which their notices go: they are sent to /notices and /refused below it
+    #[arg(long, value_name = "URL", requires = "write_bookings")]
+    notify: Option<String>,
 }
 
 impl Args {
     /// Runs the demo.
     pub async fn run(self) -> Result<()> {
+        if let (Some(file), Some(notify)) = (&self.write_bookings, &self.notify) {
+            return self.write_bookings(file.clone(), notify.clone()).await;
+        }
         let (endpoints, events) = tokio::try_join!(self.stack(), self.events())?;
         let client = Reach::of_stack(&self.dir).client()?;
         let watch = LagWatch::new(CONTEXT);
@@ -62,6 +72,12 @@ impl Args {
         watch.catch_up(&client, GIVE_UP).await.context("wait for the read models")?;
         summary::check(&client, &events, self.limit_days.is_none()).await?;
         summary::print(&client, &endpoints, &report, &watch).await
+    }
+
+    async fn write_bookings(&self, file: PathBuf, notify: String) -> Result<()> {
+        let dataset = dataset::fetch(&dataset::cache_dir()?).await.context("fetch the flights")?;
+        let days = self.limit_days;
+        tokio::task::spawn_blocking(move || bookings::write(&dataset, days, &notify, &file)).await?
     }
 
     async fn stack(&self) -> Result<Endpoints> {

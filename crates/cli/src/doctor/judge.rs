@@ -6,9 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::observe::{Health, Observed, Topic, context_name, needed_topics};
+use spina_log::admin::PartitionEnds;
 use spina_log::names;
 
-/// An open transaction that has not written for so long is not just a busy window.
+/// An open transaction that has written since then is just a busy window.
+const OPEN_SECONDS_GOOD: u64 = 3;
+/// One that has not written for so long has no living writer of ours.
 const OPEN_SECONDS_MAX: u64 = 15;
 /// More unarchived events of a partition than this are a lag: some seconds of full load.
 const UNARCHIVED_MAX: u64 = 200_000;
@@ -125,43 +128,59 @@ fn of_context(seen: &Observed, context: &Value) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         missing.map(|topic| Finding::bad(topic, "there is no such topic", "spina topology apply creates it")).collect();
     let events = names::events_topic(&name);
-    let owned = context["owned"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for ends in seen.topics.iter().filter(|topic| topic.name == events).flat_map(|topic| &topic.ends) {
-        let subject = format!("{events}:{}", ends.partition);
-        let owner = owned.iter().find(|owned| owned["partition"] == ends.partition);
-        let place = format!("stable offset {}, end {}", ends.stable, ends.high);
-        findings.push(match owner {
-            None => Finding::bad(
-                subject,
-                format!("this event-store does not own it; {place}"),
-                "another event-store owns it, or it is being taken over: see its /health/ready",
-            ),
-            Some(owner) => {
-                let unarchived = owner["unarchived_events"].as_u64().unwrap_or(0);
-                let found = format!("owned, epoch {}; {place}; {unarchived} events not archived yet", owner["epoch"]);
-                if unarchived > UNARCHIVED_MAX {
-                    Finding::doubtful(subject, found, "the archive lags: is PostgreSQL slow or down?")
-                } else {
-                    Finding::good(subject, found)
-                }
-            }
-        });
-    }
+    let partitions = seen.topics.iter().filter(|topic| topic.name == events).flat_map(|topic| &topic.ends);
+    findings.extend(partitions.map(|ends| partition(seen, context, &events, ends)));
     findings
+}
+
+fn partition(seen: &Observed, context: &Value, events: &str, ends: &PartitionEnds) -> Finding {
+    let of_partition = |list: &str| context[list].as_array()?.iter().find(|entry| entry["partition"] == ends.partition);
+    let subject = format!("{events}:{}", ends.partition);
+    let place = format!("stable offset {}, end {}", ends.stable, ends.high);
+    if let Some(owned) = of_partition("owned") {
+        let unarchived = owned["unarchived_events"].as_u64().unwrap_or(0);
+        let found = format!("owned, epoch {}; {place}; {unarchived} events not archived yet", owned["epoch"]);
+        return if unarchived > UNARCHIVED_MAX {
+            Finding::doubtful(subject, found, "the archive lags: is PostgreSQL slow or down?")
+        } else {
+            Finding::good(subject, found)
+        };
+    }
+    if let Some(owner) = of_partition("owners") {
+        let (epoch, at) = (&owner["epoch"], owner["endpoint"].as_str().unwrap_or("?"));
+        let found = format!("the event-store asked is not its owner: {at} is, epoch {epoch}; {place}");
+        return Finding::good(subject, found);
+    }
+    let name = format!("{}/{} ", context["name"].as_str().unwrap_or_default(), ends.partition);
+    let reasons = seen.services.iter().flat_map(|service| &service.reasons).flat_map(|reasons| reasons.split("; "));
+    let found_in = reasons.filter_map(|reason| Some(reason.split_once(&name)?.1)).next();
+    let (why, next) = match found_in {
+        Some(reason) => (reason.to_owned(), "mend that: the event-store tries again by itself"),
+        None => (
+            "no event-store has announced that it serves it".to_owned(),
+            "it is being taken over if this lasts seconds; else start an event-store: spina up",
+        ),
+    };
+    Finding::bad(subject, format!("parked, nobody serves it: {why}; {place}"), next)
 }
 
 fn open_transactions(topic: &Topic) -> Vec<Finding> {
     let open = topic.open.iter().map(|(partition, seconds)| {
         let subject = format!("{}:{partition}", topic.name);
         let found = format!("a transaction is open, its last write was {seconds} s ago; readers wait behind it");
-        if *seconds > OPEN_SECONDS_MAX {
-            Finding::bad(
+        match *seconds {
+            ..OPEN_SECONDS_GOOD => Finding::good(subject, found),
+            OPEN_SECONDS_GOOD..=OPEN_SECONDS_MAX => Finding::doubtful(
                 subject,
                 found,
-                "its writer is gone or stuck: restart the event-store, which settles it when it starts",
-            )
-        } else {
-            Finding::good(subject, found)
+                "its writer is slow, stuck or gone; the coordinator ends it after the writer's time-out, 10 s if it is ours",
+            ),
+            _ => Finding::bad(
+                subject,
+                found,
+                "its writer is gone or stuck: restart the event-store, which settles its own when it starts; one of a \
+                 foreign writer hangs until its transaction time-out, or kafka-transactions.sh abort",
+            ),
         }
     });
     open.collect()
@@ -176,6 +195,13 @@ fn projection(projection: &Value) -> Finding {
             &subject,
             format!("{found}; last error: {error}"),
             "mend its cause; the projector tries again by itself",
+        ),
+        (None, "running") if projection["parked_keys"].as_u64().is_some_and(|keys| keys > 0) => Finding::doubtful(
+            &subject,
+            format!("{found}; {} keys parked, {} events wait", projection["parked_keys"], projection["parked_events"]),
+            format!(
+                "spina dead-letter list {subject} says why; mend the cause, then spina dead-letter redrive {subject}"
+            ),
         ),
         (None, "paused") => Finding::doubtful(&subject, found, format!("spina projection resume {subject}")),
         (None, _) => Finding::good(subject, found),

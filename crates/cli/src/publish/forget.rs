@@ -23,7 +23,7 @@ pub async fn publish(
     let topic = names::commands_topic(context);
     let name = short_type(&args.event_type);
     let record = format!("{}.{name}", context.as_str().replace('-', "_"));
-    let registry = RegistryClient::new(&args.reach.registry()?)?;
+    let registry = RegistryClient::new(&args.sending.reach.registry()?)?;
     let registered = registry.latest(&subject(&topic, &record)).await.context("ask the registry for the schema")?;
     let registered = registered.ok_or_else(|| {
         let message = format!("context {context} has no event type `{name}` that may be published to {topic}");
@@ -34,7 +34,7 @@ pub async fn publish(
         failure.facts.insert("path".to_owned(), invalid.path.into());
         failure
     })?;
-    let publisher = Publisher::new(&LogConfig::new(args.reach.kafka()?, "spina-publish"))?;
+    let publisher = Publisher::new(&LogConfig::new(args.sending.reach.kafka()?, "spina-publish"))?;
     let value = frame::frame(registered.id, &avro);
     let headers = headers(args, key);
     let stream = args.stream.as_str();
@@ -56,14 +56,14 @@ pub async fn publish(
 
 fn headers(args: &Args, key: &str) -> Headers {
     let mut headers = Headers::default();
-    let time = args.time.map(|time| time.to_string());
+    let time = args.sending.time.map(|time| time.to_string());
     let fields = [
         (CE_ID, Some(key)),
         (CE_TYPE, Some(args.event_type.as_str())),
         (CE_TIME, time.as_deref()),
-        (CE_CORRELATION_ID, args.correlation_id.as_deref()),
+        (CE_CORRELATION_ID, args.sending.correlation_id.as_deref()),
         (CE_CAUSATION_ID, args.causation_id.as_deref()),
-        (SPINA_EXPECTED_VERSION, Some(&args.expected_version.to_string())),
+        (SPINA_EXPECTED_VERSION, Some(&args.sending.expected_version.to_string())),
     ];
     for (name, value) in fields {
         if let Some(value) = value {

@@ -1,18 +1,21 @@
-//! `spina replay`: events straight from the log.
+//! `spina replay`: events straight from the log; [`into`]: with a target, a job of the projector.
 //!
 //! Reads committed records with partitions assigned by hand: no consumer group is touched, no service is asked. It ends
 //! at the ends that the partitions had when it began. The order is the log's: within a stream and a partition the order
 //! of appending; partitions come one after another, so that two replays print the same.
 
-mod filter;
+mod from;
+mod into;
 
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use spina_codec::Readings;
 use spina_codec::catalog::SchemaCache;
 use spina_codec::headers::read_event_headers;
 use spina_codec::partitioner::partition_for;
 use spina_codec::recorded::{self, DecodeError};
 use spina_codec::registry::RegistryClient;
-use spina_core::{Recorded, StreamId, Timestamp};
+use spina_core::{ContextName, Recorded, Selection, StreamId, Timestamp};
 use spina_log::admin::PartitionEnds;
 use spina_log::{Admin, Fetched, LogConfig, LogReader, ReaderOptions, Start, names};
 
@@ -20,12 +23,16 @@ use crate::event::{EventLine, one_line};
 use crate::failure::Failure;
 use crate::output::{self, Format, JsonLines};
 use crate::reach::{InContext, Reach};
-use filter::{Filter, From};
+use crate::topology::Folders;
+use from::From;
+use into::Ask;
 
-/// Print events from the log, touching no consumer group
+/// Print events from the log, or replay them into a topic or to an endpoint, touching no consumer group
 ///
 /// Prints one JSON document per line, in the order of the log, one partition after another, up to the end that the log
-/// has now. --from and --to compare the time at which events happened (ce_time), not when they were appended.
+/// has now. --from and --to compare the time at which events happened (ce_time), not when they were appended. Events of
+/// older schemas are printed as they would be recorded today, as topology/ and schemas/ declare. With --into a job of the
+/// projector does it: spina job steers it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only this type of event; repeat for more
@@ -34,12 +41,22 @@ pub struct Args {
     /// Only this stream; repeat for more
     #[arg(long = "stream", value_name = "STREAM")]
     streams: Vec<StreamId>,
+    /// Only events of this business transaction; repeat for more
+    #[arg(long = "correlation", value_name = "ID")]
+    correlation_ids: Vec<String>,
     /// Events that happened at this instant or later; or, given a token, what the log has after it
     #[arg(long, value_name = "TIME|TOKEN")]
     from: Option<From>,
     /// Events that happened before this instant
     #[arg(long, value_name = "TIME")]
     to: Option<Timestamp>,
+    /// Print events as they were written, not as they would be recorded today
+    #[arg(long, conflicts_with = "into")]
+    raw: bool,
+    #[command(flatten)]
+    ask: Ask,
+    #[command(flatten)]
+    folders: Folders,
     #[command(flatten)]
     context: InContext,
     #[command(flatten)]
@@ -47,23 +64,28 @@ pub struct Args {
 }
 
 impl Args {
-    /// Reads and prints.
-    pub async fn run(self, format: Format) -> Result<()> {
+    /// Reads and prints, or asks for a job.
+    pub async fn run(mut self, format: Format) -> Result<()> {
         let context = match (self.context.given(), self.streams.first()) {
             (Some(context), _) => context.clone(),
             (None, Some(stream)) => self.context.of_stream(&self.reach.client()?, stream).await?,
             (None, None) => self.context.resolve(&self.reach.client()?).await?,
         };
+        if let Some(into) = self.ask.into.take() {
+            let which = self.which(&context);
+            return self.ask.run(&self.reach.client()?, into, which, format).await;
+        }
         let log = LogConfig::new(self.reach.kafka()?, "spina-replay");
         let topic = names::events_topic(&context);
         let ends = Admin::connect(&log).await?.ends(&topic).await;
         let ends =
             ends.map_err(|error| Failure::not_found(error.to_string()).help("spina topology apply creates it"))?;
-        let schemas = SchemaCache::new(RegistryClient::new(&self.reach.registry()?)?);
+        let readings = self.readings(&context)?;
+        let schemas = SchemaCache::reading(RegistryClient::new(&self.reach.registry()?)?, readings);
         let ranges = self.ranges(&topic, &ends)?;
         let total: i64 = ranges.iter().map(|range| range.end - range.start).sum();
         let mut replay = Replay {
-            filter: self.filter(),
+            selection: self.selection(&context, schemas.readings()),
             schemas,
             printer: Printer { format, lines: JsonLines::new() },
             bar: output::progress(Some(total.unsigned_abs()), "records"),
@@ -78,12 +100,40 @@ impl Args {
         Ok(())
     }
 
-    fn filter(self) -> Filter {
+    /// Which events, as a job is asked for them.
+    fn which(&self, context: &ContextName) -> Value {
+        let (from, after) = match &self.from {
+            Some(From::Time(time)) => (Some(time), None),
+            Some(From::Token(token)) => (None, Some(token)),
+            None => (None, None),
+        };
+        json!({
+            "context": context, "types": self.types, "streams": self.streams, "correlation_ids": self.correlation_ids,
+            "from": from, "to": self.to, "after": after,
+        })
+    }
+
+    /// How older events are read: as declared, if the declarations are here.
+    fn readings(&self, context: &ContextName) -> Result<Readings> {
+        if self.raw {
+            return Ok(Readings::default());
+        }
+        let declared = self.folders.readings(context)?;
+        if declared.is_none() {
+            output::note(format!("context {context} is not declared here: events are printed as they were written"));
+        }
+        Ok(declared.unwrap_or_default())
+    }
+
+    fn selection(self, context: &ContextName, readings: &Readings) -> Selection {
         let from = match self.from {
             Some(From::Time(time)) => Some(time),
             Some(From::Token(_)) | None => None,
         };
-        Filter { types: self.types, streams: self.streams, from, to: self.to }
+        let former = |name: &String| readings.former_names(context, name.rsplit('.').next().unwrap_or(name));
+        let former: Vec<String> = self.types.iter().flat_map(former).collect();
+        let types = [self.types, former].concat();
+        Selection { types, streams: self.streams, correlation_ids: self.correlation_ids, from, to: self.to }
     }
 
     /// What to read of each partition: the wanted streams' partitions only, from the token on if there is one.
@@ -116,7 +166,7 @@ struct Range {
 }
 
 struct Replay {
-    filter: Filter,
+    selection: Selection,
     schemas: SchemaCache,
     printer: Printer,
     bar: indicatif::ProgressBar,
@@ -147,7 +197,7 @@ impl Replay {
         let key = record.key.as_deref();
         let place = || format!("read the record at {}:{}:{}", record.topic, record.partition, record.offset);
         let headers = read_event_headers(&record.headers, key.unwrap_or_default()).with_context(place)?;
-        if !self.filter.wants(&headers) {
+        if !self.selection.wants(&headers) {
             return Ok(());
         }
         let event = loop {

@@ -16,6 +16,10 @@ use super::{launch, progress, versions::version};
 
 const KAFKA_POM: &str = include_str!("../../../../dev/kafka/pom.xml");
 const REGISTRY_POM: &str = include_str!("../../../../dev/registry/pom.xml");
+const CONNECT_POM: &str = include_str!("../../../../dev/connect/pom.xml");
+/// For archives that name no parent: Maven wants a project to stand in.
+const BARE_POM: &str = "<project><modelVersion>4.0.0</modelVersion><groupId>spina.dev</groupId>\
+                        <artifactId>archive</artifactId><version>1</version><packaging>pom</packaging></project>";
 
 /// Where the jars are.
 #[derive(Debug)]
@@ -26,6 +30,15 @@ pub struct Artifacts {
     pub registry: PathBuf,
 }
 
+/// What a Connect worker needs.
+#[derive(Debug)]
+pub struct ConnectArtifacts {
+    /// Every jar of the worker itself: it comes with the broker.
+    pub worker: PathBuf,
+    /// Folders with one sub-folder for each plugin.
+    pub plugins: Vec<PathBuf>,
+}
+
 /// One folder of the cache: what it holds, and how Maven fills it.
 struct Recipe {
     name: &'static str,
@@ -33,6 +46,8 @@ struct Recipe {
     pom: &'static str,
     goal: &'static str,
     settings: Vec<String>,
+    /// The sub-folder that the content is put into; none if empty.
+    within: &'static str,
 }
 
 impl Artifacts {
@@ -40,15 +55,8 @@ impl Artifacts {
     pub async fn ensure() -> Result<Self> {
         let cache = cache()?;
         let _one_maven_at_a_time = lock(&cache).await?;
-        let kafka = version("KAFKA_VERSION")?;
         let registry = version("REGISTRY_VERSION")?;
-        let kafka = Recipe {
-            name: "kafka",
-            version: kafka,
-            pom: KAFKA_POM,
-            goal: "copy-dependencies",
-            settings: vec![format!("-Dkafka.version={kafka}")],
-        };
+        let kafka = Recipe::kafka()?;
         let registry = Recipe {
             name: "registry",
             version: registry,
@@ -58,12 +66,52 @@ impl Artifacts {
                 format!("-Drevision={registry}"),
                 format!("-Dartifact=io.apicurio:apicurio-registry-app:{registry}:tar.gz:all"),
             ],
+            within: "",
         };
         Ok(Self { kafka: kafka.folder(&cache).await?, registry: registry.folder(&cache).await? })
     }
 }
 
+impl ConnectArtifacts {
+    /// Finds everything in the cache, or fetches what is missing.
+    pub async fn ensure() -> Result<Self> {
+        let cache = cache()?;
+        let _one_maven_at_a_time = lock(&cache).await?;
+        let (source, sink) = (version("DEBEZIUM_POSTGRES_VERSION")?, version("DEBEZIUM_JDBC_VERSION")?);
+        let converter = version("AVRO_CONVERTER_VERSION")?;
+        let recipes = [
+            Recipe::debezium("debezium-connector-postgres", source),
+            Recipe::debezium("debezium-connector-jdbc", sink),
+            Recipe {
+                name: "avro-converter",
+                version: converter,
+                pom: CONNECT_POM,
+                goal: "copy-dependencies",
+                settings: vec![format!("-Dconverter.version={converter}")],
+                within: "avro-converter",
+            },
+        ];
+        let mut plugins = Vec::new();
+        for recipe in &recipes {
+            plugins.push(recipe.folder(&cache).await?);
+        }
+        Ok(Self { worker: Recipe::kafka()?.folder(&cache).await?, plugins })
+    }
+}
+
 impl Recipe {
+    fn kafka() -> Result<Self> {
+        let version = version("KAFKA_VERSION")?;
+        let settings = vec![format!("-Dkafka.version={version}")];
+        Ok(Self { name: "kafka", version, pom: KAFKA_POM, goal: "copy-dependencies", settings, within: "" })
+    }
+
+    /// A connector as Debezium packs it: an archive with one folder.
+    fn debezium(name: &'static str, version: &'static str) -> Self {
+        let settings = vec![format!("-Dartifact=io.debezium:{name}:{version}:tar.gz:plugin")];
+        Self { name, version, pom: BARE_POM, goal: "unpack", settings, within: "" }
+    }
+
     async fn folder(&self, cache: &Path) -> Result<PathBuf> {
         // The recipe is part of the name, so that a changed recipe fetches anew.
         let recipe = Sha256::digest(format!("{}{}{:?}", self.pom, self.goal, self.settings));
@@ -97,7 +145,7 @@ impl Recipe {
             .current_dir(draft)
             .args(["--batch-mode", "--quiet"])
             .arg(format!("org.apache.maven.plugins:maven-dependency-plugin:{plugin}:{goal}"))
-            .arg(format!("-DoutputDirectory={}", draft.join("content").display()))
+            .arg(format!("-DoutputDirectory={}", draft.join("content").join(self.within).display()))
             .args(&self.settings);
         launch::to_end(&format!("fetching {} with Maven", self.name), maven).await
     }

@@ -8,10 +8,11 @@ const COMPOSE: &str = include_str!("../../../../docker-compose.yml");
 const DOCKERFILE: &str = include_str!("../../../../Dockerfile");
 
 /// Service, key of its image, key of its published port. `-`: not a foreign image.
-const SERVICES: [(&str, &str, &str); 10] = [
+const SERVICES: [(&str, &str, &str); 11] = [
     ("broker", "KAFKA_IMAGE", "KAFKA_PORT"),
     ("postgres", "POSTGRES_IMAGE", "POSTGRES_PORT"),
     ("registry", "REGISTRY_IMAGE", "REGISTRY_PORT"),
+    ("connect", "CONNECT_IMAGE", "CONNECT_PORT"),
     ("prometheus", "PROMETHEUS_IMAGE", "PROMETHEUS_PORT"),
     ("otel-collector", "OTEL_COLLECTOR_IMAGE", "OTLP_GRPC_PORT"),
     ("jaeger", "JAEGER_IMAGE", "JAEGER_UI_PORT"),

@@ -50,6 +50,7 @@ pub async fn down(stack: &Stack, keep: Keep) -> Result<()> {
     }
     let _lock = stack.lock()?;
     try_join_all(Part::SERVICES.map(|service| stop(stack, service))).await?;
+    stop(stack, Part::Connect).await?;
     stop(stack, Part::Registry).await?;
     stop(stack, Part::Kafka).await?;
     stop(stack, Part::Postgres).await?;
@@ -74,7 +75,7 @@ fn farewell(part: Part) -> (Signal, Duration) {
     match part {
         // "Fast shutdown": ends sessions instead of waiting for them.
         Part::Postgres => (Signal::INT, Duration::from_secs(60)),
-        Part::Kafka => (Signal::TERM, Duration::from_secs(60)),
+        Part::Kafka | Part::Connect => (Signal::TERM, Duration::from_secs(60)),
         Part::Registry | Part::EventStore | Part::Projector | Part::SagaOrchestrator | Part::AlertCorrelator => {
             (Signal::TERM, Duration::from_secs(10))
         }
@@ -84,7 +85,7 @@ fn farewell(part: Part) -> (Signal, Duration) {
 /// Removes what we made and leaves the folder alone if it holds anything else.
 fn purge(stack: &Stack) -> Result<()> {
     remove(&postgres::home(stack))?;
-    for name in ["kafka", "logs", "stack.json", "stack.json.new", "lock"] {
+    for name in ["kafka", "connect", "logs", "stack.json", "stack.json.new", "lock"] {
         remove(&stack.dir().join(name))?;
     }
     match fs::remove_dir(stack.dir()) {

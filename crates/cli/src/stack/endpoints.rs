@@ -17,6 +17,9 @@ pub struct Endpoints {
     pub registry: String,
     /// A `postgres://` URL of the database `spina`.
     pub postgres: String,
+    /// The REST API of the Connect worker, without a slash at the end, once one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<String>,
     /// Base URLs of the services by name, without a slash at the end.
     pub services: BTreeMap<String, String>,
 }
@@ -48,6 +51,7 @@ impl Endpoints {
             kafka: format!("127.0.0.1:{}", ports.get("kafka")?),
             registry: format!("http://127.0.0.1:{}/apis/ccompat/v7", ports.get("registry")?),
             postgres: format!("postgres://spina@127.0.0.1:{}/spina", ports.get("postgres")?),
+            connect: ports.get("connect").ok().map(|port| format!("http://127.0.0.1:{port}")),
             services,
         })
     }

@@ -15,6 +15,7 @@
 mod artifacts;
 #[cfg(test)]
 mod compose;
+mod connect;
 mod down;
 mod endpoints;
 mod identity;

@@ -1,4 +1,4 @@
-//! The parts of the stack: three servers and four services.
+//! The parts of the stack: three servers, a Connect worker where it is asked for, and four services.
 
 use std::fmt;
 
@@ -15,6 +15,8 @@ pub enum Part {
     Kafka,
     /// The schema registry.
     Registry,
+    /// The Kafka Connect worker.
+    Connect,
     /// The service that takes commands and events.
     EventStore,
     /// The service that keeps read models.
@@ -38,6 +40,7 @@ impl Part {
             Self::Postgres => "postgres",
             Self::Kafka => "kafka",
             Self::Registry => "registry",
+            Self::Connect => "connect",
             Self::EventStore => "event-store",
             Self::Projector => "projector",
             Self::SagaOrchestrator => "saga-orchestrator",

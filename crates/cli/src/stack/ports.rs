@@ -28,6 +28,7 @@ fn listeners(part: Part) -> &'static [(&'static str, &'static str)] {
         Part::Postgres => &[("postgres", "POSTGRES_PORT")],
         Part::Kafka => &[("kafka", "KAFKA_PORT"), ("kafka-controller", "KAFKA_CONTROLLER_PORT")],
         Part::Registry => &[("registry", "REGISTRY_PORT")],
+        Part::Connect => &[("connect", "CONNECT_PORT")],
         Part::EventStore => &[("event-store", "EVENT_STORE_PORT")],
         Part::Projector => &[("projector", "PROJECTOR_PORT")],
         Part::SagaOrchestrator => &[("saga-orchestrator", "SAGA_ORCHESTRATOR_PORT")],

@@ -24,7 +24,7 @@ fn command(stack: &Stack, service: Part) -> Result<Command> {
     let endpoints = stack.endpoints().context("find the servers; run `spina up` first")?;
     let port = stack.port(service.name())?;
     let mut command = Command::new(binary(service.name())?);
-    for address in ["SPINA_EVENT_STORE_URL", "SPINA_PROJECTOR_URL"] {
+    for address in ["SPINA_EVENT_STORE_URL", "SPINA_PROJECTOR_URL", "SPINA_ALERT_CORRELATOR_URL", "SPINA_CONNECT_URL"] {
         // Meant for this command; a service refuses a setting that it does not know.
         command.env_remove(address);
     }

@@ -10,7 +10,7 @@ use super::artifacts::Artifacts;
 use super::part::Part;
 use super::ports::PortChoice;
 use super::state::Stack;
-use super::{DEFAULT_DIR, Endpoints, kafka, postgres, progress, registry, services};
+use super::{DEFAULT_DIR, Endpoints, connect, kafka, postgres, progress, registry, services};
 
 /// Start Kafka, the registry, PostgreSQL and the services, whatever of them does not run yet
 #[derive(Debug, Args)]
@@ -21,6 +21,9 @@ pub struct UpArgs {
     /// Choose free ports instead of failing on a taken one; later starts reuse them
     #[arg(long)]
     free_ports: bool,
+    /// Start a Kafka Connect worker as well, with Debezium and the file connectors
+    #[arg(long)]
+    connect: bool,
     /// Leave the four services alone
     #[arg(long)]
     servers_only: bool,
@@ -32,12 +35,18 @@ impl UpArgs {
         let stack = Stack::load(&self.dir)?;
         let ports = if self.free_ports { PortChoice::Free } else { PortChoice::Default };
         let mut endpoints = servers_up(&stack, ports).await?;
+        if self.connect {
+            endpoints = connect_up(&stack, ports).await?;
+        }
         if !self.servers_only {
             endpoints = services_up(&stack, ports).await?;
         }
         progress::say(format_args!("kafka     {}", endpoints.kafka));
         progress::say(format_args!("registry  {}", endpoints.registry));
         progress::say(format_args!("postgres  {}", endpoints.postgres));
+        if let Some(connect) = &endpoints.connect {
+            progress::say(format_args!("connect   {connect}"));
+        }
         for (name, url) in endpoints.services.iter().filter(|_| !self.servers_only) {
             progress::say(format_args!("{name}  {url}"));
         }
@@ -57,6 +66,14 @@ pub async fn servers_up(stack: &Stack, ports: PortChoice) -> Result<Endpoints> {
     // Joined to the end: a failure on one side must not abandon the other half-way.
     let (kafka, storage) = tokio::join!(kafka::up(stack, &artifacts.kafka), storage);
     together([kafka, storage])?;
+    addresses(stack)
+}
+
+/// Brings the Connect worker up. The servers must run.
+pub async fn connect_up(stack: &Stack, ports: PortChoice) -> Result<Endpoints> {
+    let _lock = stack.lock()?;
+    stack.settle_ports(&[Part::Connect], ports)?;
+    connect::up(stack).await?;
     addresses(stack)
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use spina_codec::registry::RegistryClient;
-use spina_log::admin::Admin;
 
+use super::Servers;
+use super::connectors::{self, ActualConnectors};
 use super::desired::{Desired, DesiredSubject};
 use super::evolution::same_json;
 
@@ -22,8 +23,12 @@ pub struct Actual {
     pub brokers: usize,
     /// The topics that exist, by name.
     pub topics: BTreeMap<String, ActualTopic>,
+    /// The names of all topics of the cluster.
+    pub names: Vec<String>,
     /// The subjects that exist, by name.
     pub subjects: BTreeMap<String, ActualSubject>,
+    /// What the Connect worker has; `None` where none is known.
+    pub connectors: Option<ActualConnectors>,
 }
 
 /// A topic of the cluster.
@@ -60,9 +65,10 @@ pub struct ActualSubject {
 }
 
 /// Looks for everything that the files ask for.
-pub async fn read(desired: &Desired, admin: &Admin, registry: &RegistryClient) -> anyhow::Result<Actual> {
+pub async fn read(desired: &Desired, servers: &Servers) -> anyhow::Result<Actual> {
+    let Servers { admin, registry, connect } = servers;
     let cluster = admin.cluster().await.context("ask Kafka about itself")?;
-    let mut actual = Actual { brokers: cluster.brokers, ..Actual::default() };
+    let mut actual = Actual { brokers: cluster.brokers, names: admin.topics().await?, ..Actual::default() };
     for topic in &desired.topics {
         if let Some(found) = admin.describe(&topic.name).await? {
             let configs = found.configs.into_iter().map(|(key, config)| (key, config.value)).collect();
@@ -78,6 +84,9 @@ pub async fn read(desired: &Desired, admin: &Admin, registry: &RegistryClient) -
         })
         .buffered(REGISTRY_REQUESTS_MAX);
     actual.subjects = subjects.try_filter_map(|found| async move { Ok(found) }).try_collect().await?;
+    if let Some(connect) = connect {
+        actual.connectors = Some(connectors::read(&desired.connectors, connect).await?);
+    }
     Ok(actual)
 }
 

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use spina_codec::registry::RegistryClient;
-use spina_log::admin::{Admin, TopicSpec};
+use spina_log::admin::TopicSpec;
 use tokio::time::{Instant, sleep};
 
+use super::Servers;
+use super::connectors::{self, DesiredConnector};
 use super::desired::Desired;
-use super::diff::{COMPATIBILITY, diff};
+use super::diff::diff;
 use super::plan::{Action, Plan};
 use super::{actual, render};
+use crate::connect::api::Order;
 
 /// How long the cluster and the registry may take to show what was done.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -18,22 +21,16 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Carries out the actions in order, and tells each as it is done. Stops at the first that fails; what was done stays.
-pub async fn carry_out(
-    plan: &Plan,
-    admin: &Admin,
-    registry: &RegistryClient,
-    mut done: impl FnMut(&Action),
-) -> Result<()> {
+pub async fn carry_out(plan: &Plan, servers: &Servers, mut done: impl FnMut(&Action)) -> Result<()> {
     for action in &plan.actions {
-        carry_out_one(action, admin, registry)
-            .await
-            .with_context(|| format!("carry out `{}`", render::headline(action)))?;
+        carry_out_one(action, servers).await.with_context(|| format!("carry out `{}`", render::headline(action)))?;
         done(action);
     }
     Ok(())
 }
 
-async fn carry_out_one(action: &Action, admin: &Admin, registry: &RegistryClient) -> Result<()> {
+async fn carry_out_one(action: &Action, servers: &Servers) -> Result<()> {
+    let Servers { admin, registry, .. } = servers;
     match action {
         Action::CreateTopic { name, partitions, replication, configs } => {
             let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
@@ -47,12 +44,20 @@ async fn carry_out_one(action: &Action, admin: &Admin, registry: &RegistryClient
         }
         Action::CreateSubject(subject) => {
             registry.register(&subject.name, &subject.schema.text).await?;
-            set_compatibility(&subject.name, COMPATIBILITY, registry).await?;
+            set_compatibility(&subject.name, subject.compatibility(), registry).await?;
         }
         Action::SetCompatibility { subject, to, .. } => set_compatibility(subject, to, registry).await?,
         Action::AddVersion { subject, .. } => {
             registry.register(&subject.name, &subject.schema.text).await?;
         }
+        Action::CreateConnector(DesiredConnector { def, .. }) => {
+            servers.connect()?.create(&def.name, &def.config, def.state.name()).await?;
+        }
+        Action::ChangeConnector { connector: DesiredConnector { def, .. }, .. } => {
+            servers.connect()?.configure(&def.name, &def.config).await?;
+        }
+        Action::RestartConnector { name, .. } => servers.connect()?.order(name, Order::RestartFailed).await?,
+        Action::SetConnectorState { name, to, .. } => servers.connect()?.order(name, connectors::order(*to)).await?,
     }
     Ok(())
 }
@@ -64,10 +69,10 @@ async fn set_compatibility(subject: &str, level: &str, registry: &RegistryClient
 }
 
 /// Waits until nothing is left to do.
-pub async fn settle(desired: &Desired, admin: &Admin, registry: &RegistryClient) -> Result<()> {
+pub async fn settle(desired: &Desired, servers: &Servers) -> Result<()> {
     let deadline = Instant::now() + SETTLE_TIMEOUT;
     loop {
-        let left = diff(desired, &actual::read(desired, admin, registry).await?);
+        let left = diff(desired, &actual::read(desired, servers).await?);
         if left.actions.is_empty() && left.problems.is_empty() {
             return Ok(());
         }

@@ -1,16 +1,20 @@
 //! The difference between what the files ask for and what there is: a pure function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use spina_log::names;
 use spina_rules::source::{Place, Problem};
 
 use super::actual::{Actual, ActualSubject, ActualTopic};
-use super::desired::{Desired, DesiredSubject, DesiredTopic, Purpose};
-use super::evolution::{breaks, differences, same_json};
+use super::connectors;
+use super::desired::{Desired, DesiredSubject, DesiredTopic, Purpose, Role};
+use super::evolution::{differences, same_json};
 use super::plan::{Action, ConfigChange, Plan};
 
-/// How every subject's schemas must relate: each new one reads what was written with any older one.
+/// How a subject's schemas must relate: each new one reads what was written with any older one.
 pub const COMPATIBILITY: &str = "BACKWARD_TRANSITIVE";
+/// The same where it takes upcasters, of which the registry knows nothing: it is left to the plan.
+pub const LEFT_TO_THE_PLAN: &str = "NONE";
 /// Copies of each partition where the context says nothing, if there are that many brokers.
 const REPLICATION: i16 = 3;
 
@@ -30,7 +34,22 @@ pub fn diff(desired: &Desired, actual: &Actual) -> Plan {
             None => plan.actions.push(Action::CreateSubject(subject.clone())),
         }
     }
+    plan.drift.extend(undeclared(desired, actual));
+    connectors::diff(&desired.contexts, &desired.connectors, actual.connectors.as_ref(), &mut plan);
     plan
+}
+
+/// Topics under a context's name that no file declares. What connectors make bears no version, and is theirs.
+fn undeclared<'a>(desired: &'a Desired, actual: &'a Actual) -> impl Iterator<Item = Problem> + 'a {
+    let declared: BTreeSet<&str> = desired.topics.iter().map(|topic| topic.name.as_str()).collect();
+    let found = actual.names.iter().filter(move |name| !declared.contains(name.as_str()));
+    found.filter_map(|name| {
+        let context = desired.contexts.iter().find(|context| names::is_versioned_topic_of(context, name))?;
+        let message =
+            format!("topic {name} is in the cluster and declared nowhere: delete it by hand if nobody needs it");
+        let sibling = desired.topics.iter().find(|topic| names::is_versioned_topic_of(context, &topic.name))?;
+        Some(sibling.problem(Place::FILE, message))
+    })
 }
 
 fn new_topic(topic: &DesiredTopic, brokers: usize, plan: &mut Plan) {
@@ -64,7 +83,7 @@ fn existing_topic(topic: &DesiredTopic, existing: &ActualTopic, plan: &mut Plan)
         let (name, wanted, found) = (&topic.name, declared.value, existing.replication);
         let message =
             format!("`replication` is {wanted}, but topic {name} has {found}: reassign its partitions by hand");
-        plan.warnings.push(topic.problem(declared.place, message));
+        plan.drift.push(topic.problem(declared.place, message));
     }
     let changes: Vec<ConfigChange> = topic
         .configs_at(existing.replication)
@@ -111,15 +130,17 @@ fn frozen_partitions(desired: &Desired, actual: &Actual) -> Vec<Problem> {
 
 fn existing_subject(subject: &DesiredSubject, existing: &ActualSubject, plan: &mut Plan) {
     // The rule has to be there before the schema that it judges.
-    if existing.compatibility.as_deref() != Some(COMPATIBILITY) {
+    let level = subject.compatibility();
+    if existing.compatibility.as_deref() != Some(level) {
         plan.actions.push(Action::SetCompatibility {
             subject: subject.name.clone(),
             from: existing.compatibility.clone(),
-            to: COMPATIBILITY,
+            to: level,
         });
     }
     let (schema, latest) = (&subject.schema, &existing.latest);
-    if same_json(&schema.text, latest) {
+    let known = existing.older.iter().any(|(_, older)| same_json(&schema.text, older));
+    if same_json(&schema.text, latest) || (subject.role == Role::Row && known) {
         return;
     }
     let refused = refusals(subject, existing);
@@ -136,6 +157,14 @@ fn existing_subject(subject: &DesiredSubject, existing: &ActualSubject, plan: &m
 /// Why the schema cannot become the subject's next version.
 fn refusals(subject: &DesiredSubject, existing: &ActualSubject) -> Vec<Problem> {
     let schema = &subject.schema;
+    if subject.role == Role::RowKey {
+        let message = format!(
+            "the key of a model with a topic cannot change ({}): sinks would not know their rows again. Give the changed model \
+             another name",
+            subject.name
+        );
+        return vec![schema.problem(None, message)];
+    }
     let versions =
         [(existing.version, &existing.latest)].into_iter().chain(existing.older.iter().map(|(v, s)| (*v, s)));
     if let Some((version, _)) = versions.clone().skip(1).find(|(_, older)| same_json(&schema.text, older)) {
@@ -147,7 +176,7 @@ fn refusals(subject: &DesiredSubject, existing: &ActualSubject) -> Vec<Problem> 
     }
     let mut problems: Vec<Problem> = Vec::new();
     for (version, older) in versions {
-        for found in breaks(&schema.text, older) {
+        for found in subject.breaks(older) {
             let message = format!("{} (events of version {version} could not be read)", found.reason);
             let same_reason = |known: &Problem| known.message.starts_with(&found.reason);
             if !problems.iter().any(same_reason) {
@@ -155,7 +184,7 @@ fn refusals(subject: &DesiredSubject, existing: &ActualSubject) -> Vec<Problem> 
             }
         }
     }
-    if problems.is_empty() {
+    if problems.is_empty() && subject.compatibility() == COMPATIBILITY {
         let refused =
             existing.objections.iter().map(|objection| format!("the registry refuses the schema: {objection}"));
         problems.extend(refused.map(|message| schema.problem(None, message)));

@@ -3,7 +3,7 @@
 //! Backward compatibility by the resolution rules of the Avro specification ("Schema Resolution"): the new schema must
 //! be able to read everything that was written with the old one. Two rules are stricter here, because recorded events
 //! would change their meaning without any reader noticing: a logical type must not change, and neither must the
-//! record's full name.
+//! record's full name. What upcasters do to old events before they are read is done to the old schema's fields here.
 
 use std::collections::BTreeSet;
 
@@ -30,6 +30,9 @@ pub struct Break {
     /// The reason, as a sentence.
     pub reason: String,
 }
+
+/// A field's name in the old schema, if it was there, and what upcasters have made of that name.
+pub type Now = (Option<String>, String);
 
 /// How `new` differs from `old`, field by field of the top level. Empty if both mean the same JSON.
 pub fn differences(new: &str, old: &str) -> Vec<Difference> {
@@ -70,8 +73,17 @@ fn difference(field: &Field, old: &Record) -> Option<Difference> {
 
 /// Everything because of which `new` cannot read what `old` wrote; empty if it can.
 pub fn breaks(new: &str, old: &str) -> Vec<Break> {
+    breaks_upcast(new, old, None)
+}
+
+/// Like [`breaks`], where upcasters have made `upcast` of the old fields. Of a field that they made themselves the
+/// samples show whether it fits.
+pub fn breaks_upcast(new: &str, old: &str, upcast: Option<&[Now]>) -> Vec<Break> {
     match (parse(new), parse(old)) {
-        (Ok(new), Ok(old)) => {
+        (Ok(new), Ok(mut old)) => {
+            if let Some(fields) = upcast {
+                old.fields = upcast_fields(&new, &old, fields);
+            }
             let mut found = Breaks::default();
             if new.name != old.name {
                 found.note("", format!("the record was renamed from {} to {}", old.name, new.name));
@@ -82,6 +94,15 @@ pub fn breaks(new: &str, old: &str) -> Vec<Break> {
         (Err(reason), _) => vec![Break { field: None, reason }],
         (_, Err(reason)) => vec![Break { field: None, reason: format!("the registered schema: {reason}") }],
     }
+}
+
+fn upcast_fields(new: &Record, old: &Record, fields: &[Now]) -> Vec<Field> {
+    let named = |record: &Record, name: &str| record.fields.iter().find(|field| field.name == name).cloned();
+    let field = |(written, now): &Now| match written {
+        Some(written) => named(old, written).map(|field| Field { name: now.clone(), ..field }),
+        None => named(new, now),
+    };
+    fields.iter().filter_map(field).collect()
 }
 
 #[derive(Default)]

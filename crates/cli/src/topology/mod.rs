@@ -11,21 +11,27 @@
 mod actual;
 mod avro;
 mod carry_out;
-mod desired;
+mod connectors;
+pub mod desired;
 mod diff;
 mod evolution;
+mod frozen;
 mod plan;
 mod render;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use spina_codec::Readings;
 use spina_codec::registry::{RegistryClient, RegistryError};
+use spina_core::ContextName;
 use spina_log::LogConfig;
 use spina_log::admin::Admin;
+use spina_rules::context::{self, CONTEXT_FILE};
 
+use crate::connect::api::Connect;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::reach::Reach;
@@ -49,7 +55,19 @@ enum Verb {
     /// Check the files and show what would change
     ///
     /// Exit code 0: no changes. 2: there are changes to apply. 3: the files have problems, or ask for what cannot be.
-    Plan(Where),
+    Plan {
+        #[command(flatten)]
+        place: Where,
+        /// Exit with 2 for any difference, also one that apply does not mend: what is declared nowhere, another
+        /// replication, connectors that no worker was asked about
+        #[arg(long)]
+        check: bool,
+    },
+    /// Keep the schemas as they are now, with a sample of each, as the next released versions
+    ///
+    /// Writes schemas/<context>/released/<Event>.<n>.avsc and .json for each schema that was not kept before. Changes
+    /// nothing that is kept; how a sample is read today is changed by hand, and checked by plan and apply.
+    Freeze(Folders),
     /// Check the files and make the cluster and the registry as they say
     ///
     /// Creates topics, corrects their settings, registers schemas. Never deletes anything. Can be interrupted and run
@@ -57,17 +75,31 @@ enum Verb {
     Apply(Where),
 }
 
+/// Where the files are.
+#[derive(Debug, Clone, Args)]
+pub struct Folders {
+    /// Folder with a sub-folder for each context
+    #[arg(long, env = "SPINA_TOPOLOGY_DIR", default_value = "topology")]
+    pub topology_dir: PathBuf,
+    /// Folder with the Avro schemas, a sub-folder for each context
+    #[arg(long, env = "SPINA_SCHEMAS_DIR", default_value = "schemas")]
+    pub schemas_dir: PathBuf,
+}
+
 /// Where the files and the servers are.
 #[derive(Debug, Args)]
 struct Where {
-    /// Folder with a sub-folder for each context
-    #[arg(long, env = "SPINA_TOPOLOGY_DIR", default_value = "topology")]
-    topology_dir: PathBuf,
-    /// Folder with the Avro schemas, a sub-folder for each context
-    #[arg(long, env = "SPINA_SCHEMAS_DIR", default_value = "schemas")]
-    schemas_dir: PathBuf,
+    #[command(flatten)]
+    folders: Folders,
     #[command(flatten)]
     reach: Reach,
+}
+
+/// What is to become of a plan.
+#[derive(Debug, Clone, Copy)]
+enum Intent {
+    Show { check: bool },
+    Apply,
 }
 
 /// What [`apply`] did.
@@ -80,30 +112,60 @@ pub struct Applied {
 impl TopologyArgs {
     /// Does it. The exit code of a plan tells whether there is something to apply.
     pub async fn run(self, format: Format) -> Result<ExitCode> {
-        let (place, applies) = match self.verb {
-            Verb::Plan(place) => (place, false),
-            Verb::Apply(place) => (place, true),
+        let (place, intent) = match self.verb {
+            Verb::Plan { place, check } => (place, Intent::Show { check }),
+            Verb::Apply(place) => (place, Intent::Apply),
+            Verb::Freeze(folders) => return freeze(&folders, format),
         };
         let (kafka, registry_url) = (place.reach.kafka()?, place.reach.registry()?);
-        match prepare(&kafka, &registry_url, &place.topology_dir, &place.schemas_dir).await? {
+        let Folders { topology_dir, schemas_dir } = &place.folders;
+        let connect = place.reach.connect().ok();
+        let connect = connect.map(|url| Connect::new(&url, place.reach.timeout())).transpose()?;
+        match prepare(&kafka, &registry_url, connect, topology_dir, schemas_dir).await? {
             Prepared::Refused(plan) => {
                 if format != Format::Text {
                     output::json(&render::json(&plan))?;
                 }
                 Err(refusal(&plan).into())
             }
-            Prepared::Ready(ready) if applies => ready.apply_aloud(format).await,
-            Prepared::Ready(ready) => ready.show(format),
+            Prepared::Ready(ready) => match intent {
+                Intent::Apply => ready.apply_aloud(format).await,
+                Intent::Show { check } => ready.show(format, check),
+            },
         }
     }
 }
 
 /// Checks the files, and makes Kafka at `kafka` (`host:port`) and the registry's Confluent API at `registry_url` as they
-/// say. The error tells every problem there is.
+/// say; connectors are left alone. The error tells every problem there is.
 pub async fn apply(kafka: &str, registry_url: &str, topology_dir: &Path, schemas_dir: &Path) -> Result<Applied> {
-    match prepare(kafka, registry_url, topology_dir, schemas_dir).await? {
+    match prepare(kafka, registry_url, None, topology_dir, schemas_dir).await? {
         Prepared::Refused(plan) => Err(refusal(&plan).into()),
         Prepared::Ready(ready) => ready.apply(|_| {}).await,
+    }
+}
+
+fn freeze(folders: &Folders, format: Format) -> Result<ExitCode> {
+    let made = frozen::freeze(&folders.topology_dir, &folders.schemas_dir)?;
+    match format {
+        Format::Json | Format::Ndjson => output::json(&made)?,
+        Format::Text if made.is_empty() => output::line("Nothing to freeze: every schema is kept already.")?,
+        Format::Text => made.iter().try_for_each(|path| output::line(path.display()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Folders {
+    /// How the older events of a context are read; `None` if it is not declared there.
+    pub fn readings(&self, context: &ContextName) -> Result<Option<Readings>> {
+        if !self.topology_dir.join(context.as_str()).join(CONTEXT_FILE).exists() {
+            return Ok(None);
+        }
+        let contexts = context::load_all(&self.topology_dir)?;
+        let Some(def) = contexts.iter().find(|def| def.name == *context) else { return Ok(None) };
+        let past = frozen::Past::read(def, &self.topology_dir, &self.schemas_dir);
+        let past = past.map_err(spina_rules::source::Problems)?;
+        Ok(Some(past.readings().clone()))
     }
 }
 
@@ -115,9 +177,15 @@ enum Prepared {
     Ready(Box<Ready>),
 }
 
-async fn prepare(kafka: &str, registry_url: &str, topology_dir: &Path, schemas_dir: &Path) -> Result<Prepared> {
+async fn prepare(
+    kafka: &str,
+    registry_url: &str,
+    connect: Option<Connect>,
+    topology_dir: &Path,
+    schemas_dir: &Path,
+) -> Result<Prepared> {
     let Files { desired, warnings, problems } = desired::read(topology_dir, schemas_dir);
-    let compared = compare(&desired, kafka, registry_url).await;
+    let compared = compare(&desired, kafka, registry_url, connect).await;
     let (mut plan, servers) = match compared {
         Ok((plan, servers)) => (plan, Some(servers)),
         // The files' problems are worth telling even where there is no server to compare them with.
@@ -133,11 +201,16 @@ async fn prepare(kafka: &str, registry_url: &str, topology_dir: &Path, schemas_d
     }
 }
 
-async fn compare(desired: &Desired, kafka: &str, registry_url: &str) -> Result<(Plan, Servers)> {
+async fn compare(
+    desired: &Desired,
+    kafka: &str,
+    registry_url: &str,
+    connect: Option<Connect>,
+) -> Result<(Plan, Servers)> {
     let admin =
         Admin::connect(&LogConfig::new(kafka, "spina-topology")).await.map_err(|error| absent(&error.into()))?;
-    let servers = Servers { admin, registry: RegistryClient::new(registry_url)? };
-    let actual = actual::read(desired, &servers.admin, &servers.registry).await.map_err(|error| {
+    let servers = Servers { admin, registry: RegistryClient::new(registry_url)?, connect };
+    let actual = actual::read(desired, &servers).await.map_err(|error| {
         let passing = error.downcast_ref().is_some_and(RegistryError::is_transient);
         if passing { absent(&error) } else { error }
     })?;
@@ -159,6 +232,14 @@ fn refusal(plan: &Plan) -> Failure {
 struct Servers {
     admin: Admin,
     registry: RegistryClient,
+    /// Where connectors run, if it is known.
+    connect: Option<Connect>,
+}
+
+impl Servers {
+    fn connect(&self) -> Result<&Connect> {
+        self.connect.as_ref().context("no Kafka Connect worker is known")
+    }
 }
 
 /// A plan without problems, and what it takes to carry it out.
@@ -169,12 +250,13 @@ struct Ready {
 }
 
 impl Ready {
-    fn show(&self, format: Format) -> Result<ExitCode> {
+    fn show(&self, format: Format, check: bool) -> Result<ExitCode> {
         match format {
             Format::Text => self.show_text()?,
             Format::Json | Format::Ndjson => output::json(&render::json(&self.plan))?,
         }
-        Ok(if self.plan.actions.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES_PENDING) })
+        let as_wanted = if check { self.plan.is_clean() } else { self.plan.actions.is_empty() };
+        Ok(if as_wanted { ExitCode::SUCCESS } else { ExitCode::from(CHANGES_PENDING) })
     }
 
     fn show_text(&self) -> Result<()> {
@@ -201,10 +283,9 @@ impl Ready {
     }
 
     async fn apply(&self, done: impl FnMut(&Action)) -> Result<Applied> {
-        let Servers { admin, registry } = &self.servers;
-        carry_out(&self.plan, admin, registry, done).await?;
+        carry_out(&self.plan, &self.servers, done).await?;
         if !self.plan.actions.is_empty() {
-            settle(&self.desired, admin, registry).await?;
+            settle(&self.desired, &self.servers).await?;
         }
         Ok(Applied { counts: self.plan.counts() })
     }

@@ -2,6 +2,9 @@
 
 use spina_rules::source::Problem;
 
+use spina_rules::connectors::ConnectorState;
+
+use super::connectors::DesiredConnector;
 use super::desired::{Configs, DesiredSubject};
 use super::evolution::Difference;
 
@@ -46,6 +49,42 @@ pub enum Action {
         /// How it differs from the version before.
         differences: Vec<Difference>,
     },
+    /// Creates a connector, in the state it is to have.
+    CreateConnector(DesiredConnector),
+    /// Gives a connector other settings.
+    ChangeConnector {
+        /// The connector.
+        connector: DesiredConnector,
+        /// What changes.
+        changes: Vec<SettingChange>,
+    },
+    /// Starts the failed parts of a connector anew.
+    RestartConnector {
+        /// Its name.
+        name: String,
+        /// Why they failed.
+        failures: Vec<String>,
+    },
+    /// Pauses, stops or resumes a connector.
+    SetConnectorState {
+        /// Its name.
+        name: String,
+        /// The state it has.
+        from: ConnectorState,
+        /// The state it gets.
+        to: ConnectorState,
+    },
+}
+
+/// A changed setting of a connector; it is removed where there is no new value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingChange {
+    /// The key.
+    pub key: String,
+    /// The value it has.
+    pub from: Option<String>,
+    /// The value it gets.
+    pub to: Option<String>,
 }
 
 /// A changed configuration value.
@@ -64,6 +103,8 @@ pub struct ConfigChange {
 pub struct Plan {
     /// The steps, in order.
     pub actions: Vec<Action>,
+    /// Differences that no step mends: a person has to.
+    pub drift: Vec<Problem>,
     /// What looks odd but does no harm.
     pub warnings: Vec<Problem>,
     /// Why nothing will be done. A plan with a problem must not be carried out.
@@ -73,9 +114,9 @@ pub struct Plan {
 /// How many things a plan adds and changes. Nothing is ever removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
-    /// Topics and schemas to add.
+    /// Topics, schemas and connectors to add.
     pub add: usize,
-    /// Topics and subjects to change.
+    /// Topics, subjects and connectors to change.
     pub change: usize,
 }
 
@@ -87,12 +128,17 @@ impl Plan {
         }
     }
 
-    /// Puts problems and warnings in the order of files and lines.
+    /// Puts problems, warnings and drift in the order of files and lines.
     pub fn sort(&mut self) {
-        for list in [&mut self.problems, &mut self.warnings] {
+        for list in [&mut self.problems, &mut self.warnings, &mut self.drift] {
             list.sort_by(|one, other| (&one.file, one.place).cmp(&(&other.file, other.place)));
             list.dedup();
         }
+    }
+
+    /// Whether the servers are as the files say.
+    pub fn is_clean(&self) -> bool {
+        self.actions.is_empty() && self.drift.is_empty() && self.problems.is_empty()
     }
 
     /// How many things the plan adds and changes.
@@ -100,8 +146,15 @@ impl Plan {
         let mut counts = Counts::default();
         for action in &self.actions {
             match action {
-                Action::CreateTopic { .. } | Action::CreateSubject(_) | Action::AddVersion { .. } => counts.add += 1,
-                Action::AlterTopic { .. } | Action::SetCompatibility { .. } => counts.change += 1,
+                Action::CreateTopic { .. }
+                | Action::CreateSubject(_)
+                | Action::AddVersion { .. }
+                | Action::CreateConnector(_) => counts.add += 1,
+                Action::AlterTopic { .. }
+                | Action::SetCompatibility { .. }
+                | Action::ChangeConnector { .. }
+                | Action::RestartConnector { .. }
+                | Action::SetConnectorState { .. } => counts.change += 1,
             }
         }
         counts

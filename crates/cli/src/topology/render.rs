@@ -3,12 +3,14 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
+use spina_rules::connectors::CLASS;
 use spina_rules::source::Problem;
 
+use super::connectors::DesiredConnector;
 use super::evolution::Difference;
-use super::plan::{Action, Plan};
+use super::plan::{Action, Plan, SettingChange};
 
-/// The plan as text, each line of it led by what happens: `+` added, `~` changed, `-` removed.
+/// The plan as text, each line of it led by what happens: `+` added, `~` changed, `-` removed, `!` nothing, a person has to.
 pub fn text(plan: &Plan) -> String {
     let mut out = String::new();
     for action in &plan.actions {
@@ -17,6 +19,9 @@ pub fn text(plan: &Plan) -> String {
         for detail in details(action) {
             let _ = writeln!(out, "      {detail}");
         }
+    }
+    for drift in &plan.drift {
+        let _ = writeln!(out, "! {drift}");
     }
     if !out.is_empty() {
         out.push('\n');
@@ -29,10 +34,17 @@ pub fn text(plan: &Plan) -> String {
 pub fn summary(plan: &Plan) -> String {
     let counts = plan.counts();
     match plan.problems.len() {
-        0 if plan.actions.is_empty() => "No changes: the cluster and the registry are as the files say.".to_owned(),
-        0 => format!("Plan: {} to add, {} to change, 0 to remove.", counts.add, counts.change),
+        0 if plan.is_clean() => "No changes: the cluster and the registry are as the files say.".to_owned(),
+        0 => format!("Plan: {} to add, {} to change, 0 to remove{}.", counts.add, counts.change, by_hand(plan)),
         1 => "1 problem, so nothing can be applied".to_owned(),
         problems => format!("{problems} problems, so nothing can be applied"),
+    }
+}
+
+fn by_hand(plan: &Plan) -> String {
+    match plan.drift.len() {
+        0 => String::new(),
+        drift => format!("; {drift} to mend by hand"),
     }
 }
 
@@ -50,6 +62,12 @@ pub fn headline(action: &Action) -> String {
         Action::AddVersion { subject, version, .. } => {
             format!("+ schema {} version {version} ({})", subject.name, subject.schema.file)
         }
+        Action::CreateConnector(connector) => {
+            format!("+ connector {} ({}, {})", connector.def.name, class(connector), connector.def.state)
+        }
+        Action::ChangeConnector { connector, .. } => format!("~ connector {}", connector.def.name),
+        Action::RestartConnector { name, .. } => format!("~ connector {name}: start anew what failed"),
+        Action::SetConnectorState { name, from, to } => format!("~ connector {name}: {from} -> {to}"),
     }
 }
 
@@ -64,8 +82,25 @@ fn details(action: &Action) -> Vec<String> {
                 format!("~ {}: {} -> {}", change.key, change.from.as_deref().unwrap_or("(not set)"), change.to)
             })
             .collect(),
-        Action::CreateSubject(_) | Action::SetCompatibility { .. } => Vec::new(),
+        Action::ChangeConnector { changes, .. } => changes.iter().map(setting).collect(),
+        Action::RestartConnector { failures, .. } => failures.clone(),
+        Action::CreateSubject(_)
+        | Action::SetCompatibility { .. }
+        | Action::CreateConnector(_)
+        | Action::SetConnectorState { .. } => Vec::new(),
         Action::AddVersion { differences, .. } => differences.iter().map(difference).collect(),
+    }
+}
+
+fn class(connector: &DesiredConnector) -> &str {
+    connector.def.config.get(CLASS).map_or("", String::as_str)
+}
+
+fn setting(SettingChange { key, from, to }: &SettingChange) -> String {
+    match (from, to) {
+        (Some(from), Some(to)) => format!("~ {key}: {from} -> {to}"),
+        (None, Some(to)) => format!("+ {key} = {to}"),
+        (Some(_), None) | (None, None) => format!("- {key}"),
     }
 }
 
@@ -83,6 +118,7 @@ pub fn json(plan: &Plan) -> Value {
     json!({
         "changes": plan.actions.iter().map(action).collect::<Vec<_>>(),
         "counts": plan.counts(),
+        "drift": plan.drift.iter().map(problem).collect::<Vec<_>>(),
         "warnings": plan.warnings.iter().map(problem).collect::<Vec<_>>(),
         "problems": plan.problems.iter().map(problem).collect::<Vec<_>>(),
     })
@@ -108,6 +144,21 @@ fn action(action: &Action) -> Value {
         Action::AddVersion { subject, version, differences } => json!({
             "action": "add_version", "subject": subject.name, "file": subject.schema.file, "version": version,
             "differences": differences.iter().map(difference).collect::<Vec<_>>(),
+        }),
+        Action::CreateConnector(connector) => json!({
+            "action": "create_connector", "connector": connector.def.name, "file": connector.file,
+            "state": connector.def.state.name(),
+        }),
+        Action::ChangeConnector { connector, changes } => {
+            let changes: Vec<Value> =
+                changes.iter().map(|c| json!({ "key": c.key, "from": c.from, "to": c.to })).collect();
+            json!({ "action": "change_connector", "connector": connector.def.name, "settings": changes })
+        }
+        Action::RestartConnector { name, failures } => json!({
+            "action": "restart_connector", "connector": name, "failures": failures,
+        }),
+        Action::SetConnectorState { name, from, to } => json!({
+            "action": "set_connector_state", "connector": name, "from": from.name(), "to": to.name(),
         }),
     }
 }

@@ -1,7 +1,8 @@
 //! Schema ids to shapes.
 //!
-//! A schema never changes under its id, so what is known stays known. Readers on hot paths ask [`SchemaCache::get`],
-//! which takes a read lock for a look-up; only an unknown id costs a call to the registry, one for all who want it.
+//! A schema never changes under its id, so what is known stays known, and an answer that says otherwise is refused:
+//! events would be read as what they are not. Readers on hot paths ask [`SchemaCache::get`], which takes a read lock for
+//! a look-up; only an unknown id costs a call to the registry, one for all who want it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, RwLock, Weak};
@@ -11,6 +12,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use tokio::time::Instant;
 
+use crate::reading::{Reading, Readings};
 use crate::registry::{RegistryClient, RegistryError};
 use crate::shape::{Shape, ShapeError};
 
@@ -20,6 +22,10 @@ const SHAPES_MAX: usize = 10_000;
 const REFUSED_FOR: Duration = Duration::from_secs(10);
 /// Most ids that are remembered as leading nowhere.
 const REFUSED_MAX: usize = 10_000;
+/// Pause before the registry is asked again that did not answer.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// How long the registry has to show that it is back to who comes when the patience of the outage is at its end.
+const LAST_TRY: Duration = Duration::from_millis(500);
 /// Most ids asked for at one time before those that nobody waits for any more are dropped.
 const FLIGHTS_MAX: usize = 1_000;
 
@@ -43,6 +49,27 @@ pub enum ResolveError {
         #[source]
         source: ShapeError,
     },
+    /// The registry says another schema than before. The id is not used with the new one.
+    #[error(
+        "schema {id} is `{found}` by the registry now, but was `{known}` with other fields or of another name: ids never \
+         change their meaning, so the registry was replaced or is wrong"
+    )]
+    Changed {
+        /// The id.
+        id: u32,
+        /// Full name of the record that it stood for.
+        known: String,
+        /// Full name of the record that the registry says.
+        found: String,
+    },
+    /// The registry has not answered for longer than anybody was to wait.
+    #[error("schema {id} is not known here, and the registry has not answered for {waited_s} s")]
+    Silent {
+        /// The id.
+        id: u32,
+        /// Since when the registry has not answered, in seconds.
+        waited_s: u64,
+    },
     /// The registry did not answer, or not to the point. Never cached.
     #[error("read schema {id} from the registry")]
     Registry {
@@ -58,14 +85,23 @@ impl ResolveError {
     /// Whether asking again later may well succeed, so that the record must not be judged yet.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Registry { .. } => true,
-            Self::NoSuchSchema { .. } | Self::Unusable { .. } => false,
+            Self::Registry { .. } | Self::Silent { .. } => true,
+            Self::NoSuchSchema { .. } | Self::Unusable { .. } | Self::Changed { .. } => false,
         }
     }
 }
 
 type Outcome = Result<Arc<Shape>, ResolveError>;
 type Flight = Shared<BoxFuture<'static, Outcome>>;
+
+/// A schema and how events written with it are read today.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The schema.
+    pub shape: Arc<Shape>,
+    /// What is done with its events; `None` if they are read as they are.
+    pub reading: Option<Arc<Reading>>,
+}
 
 /// Shapes by schema id. Cheap to clone; clones share what they know.
 #[derive(Clone)]
@@ -76,13 +112,16 @@ pub struct SchemaCache {
 
 #[derive(Default)]
 struct Inner {
-    known: RwLock<Known>,
+    readings: Readings,
+    known: RwLock<Shapes>,
     pending: Mutex<Pending>,
+    /// Since when calls to the registry have failed; `None` after one that did not.
+    silence: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
-struct Known {
-    shapes: HashMap<u32, Arc<Shape>>,
+struct Shapes {
+    by_id: HashMap<u32, Known>,
     /// Ids in the order they became known.
     order: VecDeque<u32>,
 }
@@ -94,9 +133,19 @@ struct Pending {
 }
 
 impl SchemaCache {
-    /// A cache that knows nothing yet.
+    /// A cache that knows nothing yet; events are read as they were written.
     pub fn new(registry: RegistryClient) -> Self {
-        Self { registry, inner: Arc::default() }
+        Self::reading(registry, Readings::default())
+    }
+
+    /// A cache that knows nothing yet, and how events of older schemas are read.
+    pub fn reading(registry: RegistryClient, readings: Readings) -> Self {
+        Self { registry, inner: Arc::new(Inner { readings, ..Inner::default() }) }
+    }
+
+    /// How events of older schemas are read.
+    pub fn readings(&self) -> &Readings {
+        &self.inner.readings
     }
 
     /// The registry behind the cache.
@@ -106,12 +155,20 @@ impl SchemaCache {
 
     /// The shape of an id, if it is known already.
     pub fn get(&self, id: u32) -> Option<Arc<Shape>> {
-        self.inner.known.read().expect(POISON).shapes.get(&id).cloned()
+        self.inner.known.read().expect(POISON).by_id.get(&id).map(|known| Arc::clone(&known.shape))
+    }
+
+    /// The shape of an id and how its events are read, if it is known already.
+    pub fn known(&self, id: u32) -> Option<Known> {
+        self.inner.known.read().expect(POISON).by_id.get(&id).cloned()
     }
 
     /// Makes a shape known.
-    pub fn insert(&self, id: u32, shape: Arc<Shape>) {
-        self.inner.insert(id, shape);
+    ///
+    /// # Errors
+    /// When the id is known as another one.
+    pub fn insert(&self, id: u32, shape: Arc<Shape>) -> Result<(), ResolveError> {
+        self.inner.insert(id, shape)
     }
 
     /// The shape of an id, from the registry if it is not known. Who asks for the same id meanwhile waits for the same
@@ -123,6 +180,52 @@ impl SchemaCache {
         match self.get(id) {
             Some(shape) => Ok(shape),
             None => self.flight(id)?.await,
+        }
+    }
+
+    /// Like [`SchemaCache::resolve`], and asks again for as long as the registry does not answer: for readers who must not
+    /// pass over what they cannot read yet.
+    ///
+    /// # Errors
+    /// When the id leads nowhere.
+    pub async fn resolve_in_the_end(&self, id: u32) -> Outcome {
+        loop {
+            match self.resolve(id).await {
+                Err(error) if error.is_transient() => tokio::time::sleep(RETRY_PAUSE).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Like [`SchemaCache::resolve`], and asks again while the registry does not answer, but waits no longer than
+    /// `patience` in one outage: who comes later in the same outage is told at once, or what waits would pile up.
+    ///
+    /// # Errors
+    /// As [`SchemaCache::resolve`], and [`ResolveError::Silent`] when the patience is at its end.
+    pub async fn resolve_within(&self, id: u32, patience: Duration) -> Outcome {
+        if let Some(shape) = self.get(id) {
+            return Ok(shape);
+        }
+        let begun = Instant::now();
+        let silent_since = self.inner.silence.lock().expect(POISON).unwrap_or(begun);
+        let deadline = (silent_since + patience).max(begun + LAST_TRY);
+        loop {
+            match tokio::time::timeout_at(deadline, self.resolve(id)).await {
+                Ok(Err(error)) if error.is_transient() => {
+                    self.inner.silence.lock().expect(POISON).get_or_insert(silent_since);
+                    tokio::time::sleep_until(deadline.min(Instant::now() + RETRY_PAUSE)).await;
+                }
+                Ok(outcome) => {
+                    *self.inner.silence.lock().expect(POISON) = None;
+                    return outcome;
+                }
+                Err(_) => {
+                    self.inner.silence.lock().expect(POISON).get_or_insert(silent_since);
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err(ResolveError::Silent { id, waited_s: silent_since.elapsed().as_secs() });
+            }
         }
     }
 
@@ -159,116 +262,48 @@ async fn ask(registry: RegistryClient, inner: Weak<Inner>, id: u32) -> Outcome {
         Ok(None) => Err(ResolveError::NoSuchSchema { id }),
         Err(source) => Err(ResolveError::Registry { id, source: Arc::new(source) }),
     };
-    if let Some(inner) = inner.upgrade() {
-        inner.settle(id, &outcome);
+    match inner.upgrade() {
+        Some(inner) => inner.settle(id, outcome),
+        None => outcome,
     }
-    outcome
 }
 
 impl Inner {
-    fn insert(&self, id: u32, shape: Arc<Shape>) {
+    fn insert(&self, id: u32, shape: Arc<Shape>) -> Result<(), ResolveError> {
+        let reading = self.readings.of(&shape);
         let mut known = self.known.write().expect(POISON);
-        if known.shapes.insert(id, shape).is_some() {
-            return;
+        if let Some(before) = known.by_id.get(&id) {
+            if *before.shape == *shape {
+                return Ok(());
+            }
+            let (known, found) = (before.shape.full_name().to_owned(), shape.full_name().to_owned());
+            return Err(ResolveError::Changed { id, known, found });
         }
+        known.by_id.insert(id, Known { shape, reading });
         known.order.push_back(id);
         if known.order.len() > SHAPES_MAX
             && let Some(oldest) = known.order.pop_front()
         {
-            known.shapes.remove(&oldest);
+            known.by_id.remove(&oldest);
         }
+        Ok(())
     }
 
-    fn settle(&self, id: u32, outcome: &Outcome) {
+    fn settle(&self, id: u32, outcome: Outcome) -> Outcome {
         let mut pending = self.pending.lock().expect(POISON);
-        match outcome {
-            Ok(shape) => self.insert(id, Arc::clone(shape)),
-            Err(error) if !error.is_transient() => {
-                if pending.refused.len() >= REFUSED_MAX {
-                    pending.refused.clear();
-                }
-                pending.refused.insert(id, (Instant::now(), error.clone()));
+        let outcome = outcome.and_then(|shape| self.insert(id, Arc::clone(&shape)).map(|()| shape));
+        if let Err(error) = &outcome
+            && !error.is_transient()
+        {
+            if pending.refused.len() >= REFUSED_MAX {
+                pending.refused.clear();
             }
-            Err(_) => {}
+            pending.refused.insert(id, (Instant::now(), error.clone()));
         }
         pending.flights.remove(&id);
+        outcome
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-    use crate::registry::fake;
-
-    const SCHEMA: &str = r#"{"schema": "{\"type\":\"record\",\"name\":\"A\",\"fields\":[]}"}"#;
-    const MISSING: &str = r#"{"error_code": 40403, "message": "Schema not found"}"#;
-
-    /// A cache before a registry that gives those answers one after the other, and the count of calls.
-    async fn before(answers: &'static [(u16, &'static str)]) -> (SchemaCache, Arc<AtomicUsize>) {
-        let calls = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&calls);
-        let base = fake::serve(move |_, _| {
-            let (status, body) = answers[counted.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)];
-            (status, body.to_owned())
-        });
-        (SchemaCache::new(RegistryClient::new(&base.await).unwrap()), calls)
-    }
-
-    #[tokio::test]
-    async fn many_who_want_one_schema_cost_one_call() {
-        let (cache, calls) = before(&[(200, SCHEMA)]).await;
-        let shapes = futures::future::join_all((0..50).map(|_| cache.resolve(1))).await;
-        assert!(shapes.iter().all(|shape| shape.as_ref().unwrap().name() == "A"));
-        assert_eq!(cache.get(1).unwrap().name(), "A");
-        cache.resolve(1).await.unwrap();
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test]
-    async fn an_id_that_leads_nowhere_is_asked_once_in_a_while() {
-        let (cache, calls) = before(&[(404, MISSING), (200, SCHEMA)]).await;
-        for _ in 0..3 {
-            assert!(matches!(cache.resolve(1).await, Err(ResolveError::NoSuchSchema { id: 1 })));
-        }
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-        cache.inner.pending.lock().unwrap().refused.get_mut(&1).unwrap().0 -= REFUSED_FOR;
-        assert!(cache.resolve(1).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn trouble_is_not_remembered() {
-        let (cache, calls) = before(&[(401, "who are you"), (200, SCHEMA)]).await;
-        assert!(cache.resolve(1).await.unwrap_err().is_transient());
-        assert!(cache.resolve(1).await.is_ok());
-        assert_eq!(calls.load(Ordering::SeqCst), 2);
-    }
-
-    #[tokio::test]
-    async fn a_schema_that_is_no_record_is_refused() {
-        let (cache, _) = before(&[(200, r#"{"schema": "\"string\""}"#)]).await;
-        assert!(matches!(cache.resolve(1).await, Err(ResolveError::Unusable { id: 1, .. })));
-    }
-
-    #[tokio::test]
-    async fn who_gives_up_waiting_holds_up_nobody() {
-        let (cache, calls) = before(&[(200, SCHEMA)]).await;
-        let mut given_up = Box::pin(cache.resolve(1));
-        assert!(futures::poll!(given_up.as_mut()).is_pending());
-        drop(given_up);
-        assert!(cache.resolve(1).await.is_ok());
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test]
-    async fn the_cache_is_bounded() {
-        let (cache, _) = before(&[(404, MISSING)]).await;
-        let shape = Arc::new(Shape::compile(r#"{"type":"record","name":"A","fields":[]}"#).unwrap());
-        for id in 0..=SHAPES_MAX {
-            cache.insert(u32::try_from(id).unwrap(), Arc::clone(&shape));
-        }
-        assert!(cache.get(0).is_none());
-        assert!(cache.get(1).is_some() && cache.get(10_000).is_some());
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use spina_core::ContextName;
 
-pub use cache::{ResolveError, SchemaCache};
+pub use cache::{Known, ResolveError, SchemaCache};
 
 use crate::registry::{RegistryError, subject};
 use crate::shape::{Shape, ShapeError};
@@ -72,6 +72,9 @@ pub enum CatalogError {
         #[source]
         source: ShapeError,
     },
+    /// The schema's id stands for another one.
+    #[error(transparent)]
+    Changed(#[from] ResolveError),
     /// The subject holds another record than its name says.
     #[error("subject `{subject}` holds record `{found}`")]
     OtherRecord {
@@ -118,6 +121,21 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// A catalog of known types, each with the full name of its record.
+    ///
+    /// # Errors
+    /// When two of them have one name.
+    pub fn of(
+        context: &ContextName,
+        types: impl IntoIterator<Item = (String, EventType)>,
+    ) -> Result<Self, CatalogError> {
+        let mut catalog = Self::default();
+        for (record, event_type) in types {
+            catalog.add(context, &record, event_type)?;
+        }
+        Ok(catalog)
+    }
+
     fn add(&mut self, context: &ContextName, record: &str, event_type: EventType) -> Result<(), CatalogError> {
         let index = self.types.len();
         let name = event_type.name.clone();
@@ -146,6 +164,19 @@ impl Catalog {
         self.by_record.get(full_name).map(|index| &self.types[*index])
     }
 
+    /// Names the schemas that an aggregate's events have now, the upcasters and the fold (empty for the default one): what
+    /// was folded under others may differ.
+    pub fn fingerprint(&self, aggregate: &str, upcasters: &str, fold: &str) -> String {
+        let is_event = |event_type: &&Arc<EventType>| event_type.kind == TypeKind::Event;
+        let of_aggregate = self.types.iter().filter(is_event).filter(|event_type| event_type.aggregate == aggregate);
+        let mut schemas: Vec<String> =
+            of_aggregate.map(|event_type| format!("{}={}", event_type.name, event_type.schema_id)).collect();
+        schemas.sort();
+        schemas.push(upcasters.to_owned());
+        schemas.extend((!fold.is_empty()).then(|| fold.to_owned()));
+        schemas.join(",")
+    }
+
     /// All types, as declared.
     pub fn types(&self) -> &[Arc<EventType>] {
         &self.types
@@ -162,7 +193,7 @@ async fn read(schemas: &SchemaCache, context: &ContextName, declared: &Declared)
     if shape.full_name() != declared.record {
         return Err(CatalogError::OtherRecord { subject, found: shape.full_name().to_owned() });
     }
-    schemas.insert(latest.id, Arc::clone(&shape));
+    schemas.insert(latest.id, Arc::clone(&shape))?;
     Ok(EventType {
         kind: declared.kind,
         name: shape.name().to_owned(),

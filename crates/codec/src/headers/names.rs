@@ -35,6 +35,12 @@ pub const SPINA_EPOCH: &str = "spina-epoch";
 pub const SPINA_REQUEST: &str = "spina-request";
 /// What a command expects of its stream: `any`, `no_stream`, `stream_exists` or a version.
 pub const SPINA_EXPECTED_VERSION: &str = "spina-expected-version";
+/// Marks a copy that a replay has written: the id of its job.
+pub const SPINA_REPLAY: &str = "spina-replay";
+/// Where the original of such a copy stands, as a token.
+pub const SPINA_REPLAYED_FROM: &str = "spina-replayed-from";
+/// Of a dead letter: why the record could not be handled.
+pub const SPINA_ERROR: &str = "spina-error";
 
 /// Longest id (event, request, correlation, causation) in bytes. Ids are kept in memory and in columns.
 pub const ID_BYTES_MAX: usize = 255;

@@ -32,6 +32,8 @@ mod input;
 mod kind;
 mod mask;
 mod outline;
+mod sample;
+mod sound;
 mod temporal;
 
 use std::sync::Arc;
@@ -126,6 +128,12 @@ impl Shape {
     /// no more memory than about 100 bytes for each value read and the text itself.
     pub fn decode(&self, avro: &[u8]) -> Result<Map<String, Value>, Malformed> {
         decode::decode(&self.record, avro, None)
+    }
+
+    /// Whether the bytes can be kept as they are: exactly one record, every value of which [`Shape::decode`] would read.
+    /// Allocates nothing. False is no verdict: `decode` tells what is wrong, if anything is.
+    pub fn is_sound(&self, avro: &[u8]) -> bool {
+        sound::is_sound(&self.record, avro)
     }
 
     /// Reads the top-level fields in the mask and passes over the others, of which only the lengths are looked at.

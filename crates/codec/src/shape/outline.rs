@@ -16,6 +16,7 @@ fn fields(fields: &[Field]) -> Vec<EventField> {
         name: field.name().to_owned(),
         kind: kind(field.kind()),
         nullable: field.nullable(),
+        has_default: field.default().is_some(),
     };
     fields.iter().map(outline).collect()
 }

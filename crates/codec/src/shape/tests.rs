@@ -3,6 +3,7 @@
 mod compiling;
 mod hostile;
 mod oracle;
+mod prefixes;
 
 use serde_json::{Value, json};
 

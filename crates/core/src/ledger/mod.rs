@@ -13,15 +13,18 @@
 //!                        nothing                          log
 //! ```
 
+mod decision;
 mod requests;
 mod versions;
 
 use std::collections::{HashMap, VecDeque};
 
+pub use decision::{decided_event_id, decided_fingerprint};
 use requests::Requests;
 pub use requests::{Remembered, RequestLimits};
 use versions::Versions;
 
+use crate::planted::{self, Bug};
 use crate::version::{Conflict, ExpectedVersion, Version};
 use crate::{StreamKey, Timestamp};
 
@@ -107,7 +110,7 @@ impl Ledger {
             return judged;
         }
         let (current, provisional) = self.current(ask.stream);
-        match ask.expected.check(current) {
+        match self.believed(ask, current) {
             Err(conflict) => Judged { verdict: Verdict::Refuse(conflict), provisional },
             Ok(()) => {
                 let first = current.plus(1);
@@ -117,14 +120,25 @@ impl Ledger {
         }
     }
 
+    fn believed(&self, ask: &Ask, current: Version) -> Result<(), Conflict> {
+        let at_least = matches!(ask.expected, ExpectedVersion::Exact(least) if least <= current);
+        if planted::is(Bug::ExpectedVersionIgnored) || (planted::is(Bug::ExpectedVersionAtLeast) && at_least) {
+            return Ok(());
+        }
+        let of_committed = planted::is(Bug::ExpectedVersionOfCommitted);
+        ask.expected.check(if of_committed { self.committed(ask.stream) } else { current })
+    }
+
     fn repeated(&self, ask: &Ask) -> Option<Judged> {
-        let request = ask.request?;
-        let (known, provisional) = match self.uncommitted_requests.get(&request) {
+        let request = ask.request.filter(|_| !planted::is(Bug::RepeatAppendedAgain))?;
+        let in_flight = self.uncommitted_requests.get(&request);
+        let (known, provisional) = match in_flight.filter(|_| !planted::is(Bug::RepeatInFlightUnseen)) {
             Some(known) => (*known, true),
             None => (self.requests.get(request)?, false),
         };
-        let same = known.fingerprint == ask.fingerprint && known.stream == ask.stream;
-        let verdict = if same { Verdict::Repeat(known) } else { Verdict::KeyReused };
+        let same_payload = known.fingerprint == ask.fingerprint || planted::is(Bug::OtherPayloadRepeated);
+        let same_stream = known.stream == ask.stream || planted::is(Bug::OtherStreamRepeated);
+        let verdict = if same_payload && same_stream { Verdict::Repeat(known) } else { Verdict::KeyReused };
         Some(Judged { verdict, provisional })
     }
 
@@ -134,7 +148,7 @@ impl Ledger {
             let remembered = Remembered {
                 stream: ask.stream,
                 first,
-                events: ask.events,
+                events: if planted::is(Bug::RememberedEventsMissing) { 1 } else { ask.events },
                 fingerprint: ask.fingerprint,
                 last_offset: Remembered::OFFSET_UNKNOWN,
             };
@@ -151,7 +165,8 @@ impl Ledger {
 
     /// The stream's version, uncommitted windows included, and whether one of them was decisive.
     pub fn current(&self, stream: StreamKey) -> (Version, bool) {
-        match self.uncommitted_versions.get(&stream) {
+        let in_flight = self.uncommitted_versions.get(&stream);
+        match in_flight.filter(|_| !planted::is(Bug::VersionsInFlightUnseen)) {
             Some((version, _)) => (*version, true),
             None => (self.versions.get(stream), false),
         }
@@ -168,15 +183,25 @@ impl Ledger {
         let Some(window) = self.windows.pop_front_if(|window| window.number == number) else { return };
         debug_assert_eq!(window.accepted.len(), last_offsets.len());
         for (accepted, last_offset) in window.accepted.into_iter().zip(last_offsets) {
-            self.versions.set(accepted.stream, accepted.last);
-            if self.uncommitted_versions.get(&accepted.stream).is_some_and(|(_, window)| *window == number) {
+            if !planted::is(Bug::CommittedVersionForgotten) {
+                self.versions.set(accepted.stream, accepted.last);
+            }
+            let newest = self.uncommitted_versions.get(&accepted.stream).is_some_and(|(_, window)| *window == number);
+            if newest || planted::is(Bug::LaterWindowForgotten) {
                 self.uncommitted_versions.remove(&accepted.stream);
             }
             if let Some((key, remembered)) = accepted.request {
                 self.uncommitted_requests.remove(&key);
-                self.requests.insert(key, Remembered { last_offset: *last_offset, ..remembered }, now);
+                let known = !planted::is(Bug::RememberedOffsetMissing);
+                let last_offset = if known { *last_offset } else { Remembered::OFFSET_UNKNOWN };
+                self.requests.insert(key, Remembered { last_offset, ..remembered }, now);
             }
         }
+    }
+
+    /// Whether the request was accepted already, in a window that is not committed yet or before.
+    pub fn knows(&self, request: StreamKey) -> bool {
+        self.uncommitted_requests.contains_key(&request) || self.requests.get(request).is_some()
     }
 
     /// The answer that a committed request got, if it is still remembered.
@@ -187,21 +212,28 @@ impl Ledger {
     /// Drops everything that is not certain. What became of it has to be learned from the log.
     pub fn forget_uncommitted(&mut self) {
         self.windows.clear();
-        self.uncommitted_versions.clear();
+        if !planted::is(Bug::LostVersionsKept) {
+            self.uncommitted_versions.clear();
+        }
         self.uncommitted_requests.clear();
     }
 
     /// Learns a stream's version from the archive or the log. Versions never fall.
     pub fn learn_version(&mut self, stream: StreamKey, version: Version) {
-        if version > self.versions.get(stream) {
+        let known = self.versions.get(stream);
+        if version > known && !(planted::is(Bug::LearnedVersionStale) && known > Version::NONE) {
             self.versions.set(stream, version);
         }
     }
 
     /// Learns one event's part in a request from the archive or the log, in log order: `remembered` speaks of this one
-    /// event; the events of one request add up.
-    pub fn learn_request(&mut self, request: StreamKey, event: Remembered, now: Timestamp) {
-        self.requests.learn(request, event, now);
+    /// event, which has this id and fingerprint; the events of one request add up. A decided event tells the fingerprint
+    /// of its command instead.
+    pub fn learn_request(&mut self, request: StreamKey, event_id: &str, event: Remembered, now: Timestamp) {
+        match decided_fingerprint(event_id, request) {
+            Some(fingerprint) => self.requests.learn_decided(request, Remembered { fingerprint, ..event }, now),
+            None => self.requests.learn(request, event, now),
+        }
     }
 
     /// Forgets requests older than the limit says.

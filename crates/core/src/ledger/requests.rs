@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::extend_fingerprint;
+use crate::planted::{self, Bug};
 use crate::{StreamKey, Timestamp, Version};
 
 /// How many requests are remembered, and for how long. About 120 bytes of memory a request.
@@ -66,9 +67,13 @@ impl Requests {
 
     pub(super) fn learn(&mut self, request: StreamKey, event: Remembered, now: Timestamp) {
         let answer = match self.answers.get(&request) {
+            Some(_) if planted::is(Bug::LearnedEventsMissing) => return,
             Some(known) if known.stream == event.stream && event.first == known.last().plus(1) => Remembered {
                 events: known.events + 1,
-                fingerprint: extend_fingerprint(known.fingerprint, event.fingerprint),
+                fingerprint: match planted::is(Bug::LearnedFingerprintShort) {
+                    true => known.fingerprint,
+                    false => extend_fingerprint(known.fingerprint, event.fingerprint),
+                },
                 last_offset: event.last_offset,
                 ..*known
             },
@@ -78,8 +83,21 @@ impl Requests {
         self.insert(request, answer, now);
     }
 
+    /// Each event of a decision bears the fingerprint of the whole command.
+    pub(super) fn learn_decided(&mut self, request: StreamKey, event: Remembered, now: Timestamp) {
+        let answer = match self.answers.get(&request) {
+            Some(known) if known.stream == event.stream && event.first == known.last().plus(1) => {
+                Remembered { events: known.events + 1, last_offset: event.last_offset, ..*known }
+            }
+            Some(_) => return,
+            None => event,
+        };
+        self.insert(request, answer, now);
+    }
+
     pub(super) fn expire(&mut self, now: Timestamp) {
-        let oldest_kept = now.micros() - self.limits.age_max_us;
+        let early = if planted::is(Bug::RequestsExpireEarly) { 100_000 } else { 1 };
+        let oldest_kept = now.micros() - self.limits.age_max_us / early;
         while self.by_age.front().is_some_and(|(_, at)| at.micros() < oldest_kept) {
             self.forget_oldest();
         }

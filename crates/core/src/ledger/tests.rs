@@ -95,8 +95,8 @@ fn what_the_log_teaches_equals_what_was_decided() {
             fingerprint: event_fingerprint(event_type, payload),
             last_offset: 20 + index as i64,
         };
-        taught.learn_request(StreamKey::of("r1"), event, now());
-        taught.learn_request(StreamKey::of("r1"), event, now());
+        taught.learn_request(StreamKey::of("r1"), "e1", event, now());
+        taught.learn_request(StreamKey::of("r1"), "e1", event, now());
     }
     let mut lived = ledger();
     lived.judge(1, &decided);

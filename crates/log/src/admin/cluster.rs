@@ -1,5 +1,7 @@
 //! The cluster itself: brokers, features, settings, open transactions, a group's offsets.
 
+use std::time::Duration;
+
 use krafka::admin::{
     ConfigResource, DescribeClusterOptions, DescribeFeaturesOptions, DescribeProducersOptions, TopicPartition,
 };
@@ -7,6 +9,9 @@ use krafka::admin::{
 use super::Admin;
 use super::topics::unanswered;
 use crate::LogError;
+
+/// What brokers have for the least session time-out unless they were told otherwise.
+const SESSION_TIMEOUT_MIN_DEFAULT: Duration = Duration::from_secs(6);
 
 /// The feature that decides how transactions are spoken.
 const TRANSACTION_VERSION: &str = "transaction.version";
@@ -59,6 +64,22 @@ impl Admin {
             transaction_version: transactions.map_or(0, |feature| feature.max_version_level),
             min_insync_replicas,
         })
+    }
+
+    /// The shortest session time-out that group members may ask for.
+    ///
+    /// # Errors
+    /// [`LogError::Client`].
+    pub async fn session_timeout_min(&self) -> Result<Duration, LogError> {
+        let failed = |error| LogError::client("read the brokers' settings", error);
+        let described = self.client.describe_cluster(DescribeClusterOptions::default()).await.map_err(failed)?;
+        let mut least = SESSION_TIMEOUT_MIN_DEFAULT;
+        if let Some(broker) = described.brokers.iter().find(|broker| !broker.is_fenced) {
+            let configs = self.configs(ConfigResource::broker(broker.id)).await.map_err(failed)?;
+            let set = configs.get("group.min.session.timeout.ms").and_then(|config| config.value.parse().ok());
+            least = set.map_or(least, Duration::from_millis);
+        }
+        Ok(least)
     }
 
     /// The transactions that are open on the partition, earliest first.

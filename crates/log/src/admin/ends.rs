@@ -38,6 +38,24 @@ impl Admin {
         found.into_iter().next().ok_or_else(|| LogError::UnknownPartition { topic: topic.to_owned(), partition })
     }
 
+    /// Where committed readers of these partitions stop, in their order.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`] (also when there is no such topic), [`LogError::Client`].
+    pub async fn stable_ends(&self, topic: &str, partitions: &[i32]) -> Result<Vec<(i32, i64)>, LogError> {
+        let ends = self.look_up(topic, partitions, OffsetSpec::Latest, true).await?;
+        Ok(partitions.iter().copied().zip(ends).collect())
+    }
+
+    /// The ends of these partitions, open transactions included, in their order.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`] (also when there is no such topic), [`LogError::Client`].
+    pub async fn high_ends(&self, topic: &str, partitions: &[i32]) -> Result<Vec<(i32, i64)>, LogError> {
+        let ends = self.look_up(topic, partitions, OffsetSpec::Latest, false).await?;
+        Ok(partitions.iter().copied().zip(ends).collect())
+    }
+
     pub(super) async fn partitions(&self, topic: &str) -> Result<i32, LogError> {
         let found = self
             .client
@@ -60,8 +78,9 @@ impl Admin {
         let ends = partitions.into_iter().zip(offsets).map(|(partition, ((earliest, stable), high))| PartitionEnds {
             partition,
             earliest,
-            stable: stable.min(high),
-            high,
+            stable,
+            // What is stable is there, too: the log may have grown between the two questions.
+            high: high.max(stable),
         });
         Ok(ends.collect())
     }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod ends;
+mod hanging;
 mod times;
 mod topics;
 
@@ -13,6 +14,7 @@ use crate::{LogConfig, LogError};
 
 pub use cluster::{Cluster, OpenTransaction};
 pub use ends::PartitionEnds;
+pub use hanging::GroupOffset;
 pub use topics::{TopicConfig, TopicInfo, TopicSpec};
 
 /// How long a call may take, retries included.

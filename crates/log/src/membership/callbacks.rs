@@ -1,6 +1,6 @@
 //! What the client calls when partitions come and go. It calls from inside `poll`, on the member's thread.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
@@ -14,9 +14,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc;
 
+use super::flow::Flow;
 use super::{MembershipEvent, RevokeAck};
+use crate::LogError;
 use crate::client::Quiet;
-use crate::{Fetched, LogError};
 
 /// Pause while the owner's queue is full.
 pub(super) const FULL_PAUSE: Duration = Duration::from_millis(1);
@@ -24,12 +25,12 @@ pub(super) const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// What thread and callbacks share. Both run on the same thread; the lock is never held while the client is called.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Commands of the batch that is being collected. They are here so that a rebalance in the middle finds them.
-    pub(super) commands: Vec<Fetched>,
     /// Events that the owner's queue had no room for yet, oldest first.
     pub(super) outbox: VecDeque<Result<MembershipEvent, LogError>>,
-    /// Partitions whose commands flow.
-    pub(super) resumed: BTreeSet<i32>,
+    /// Partitions whose records flow.
+    pub(super) flows: BTreeMap<i32, Flow>,
+    /// Partitions whose records are to flow from an offset on as soon as the client is ready.
+    pub(super) beginning: BTreeMap<i32, (i64, Flow)>,
     /// Partitions that are ours.
     pub(super) owned: BTreeSet<i32>,
 }
@@ -40,21 +41,29 @@ pub(super) struct Callbacks {
     pub(super) revoke_wait: Duration,
     /// Set when the group has moved on, so that the thread asks who we are now.
     pub(super) rebalanced: AtomicBool,
+    /// Set when the group has forgotten us.
+    pub(super) lost: AtomicBool,
+    /// The client is given up: what still happens to it concerns nobody.
+    pub(super) over: AtomicBool,
     pub(super) state: Mutex<State>,
 }
 
 impl Callbacks {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds the lock")
+    pub(super) fn new(events: mpsc::Sender<Result<MembershipEvent, LogError>>, revoke_wait: Duration) -> Self {
+        let flag = AtomicBool::default;
+        Self { events, revoke_wait, rebalanced: flag(), lost: flag(), over: flag(), state: State::default().into() }
     }
 
-    /// Ends the batch that is being collected.
-    pub(super) fn end_batch(&self) {
-        let mut state = self.state();
-        if !state.commands.is_empty() {
-            let commands = mem::take(&mut state.commands);
-            state.outbox.push_back(Ok(MembershipEvent::Commands(commands)));
-        }
+    /// Callbacks of the next client, which goes on with the events that wait. Ours are silent from now on.
+    pub(super) fn succeed(&self) -> Self {
+        self.over.store(true, Ordering::Relaxed);
+        let next = Self::new(self.events.clone(), self.revoke_wait);
+        mem::swap(&mut next.state().outbox, &mut self.state().outbox);
+        next
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the lock")
     }
 
     /// Sends events that wait, as many as the owner's queue has room for. False when the owner is gone.
@@ -91,10 +100,12 @@ impl Callbacks {
         {
             let mut state = self.state();
             for partition in &partitions {
-                state.resumed.remove(partition);
+                state.flows.remove(partition);
+                state.beginning.remove(partition);
                 state.owned.remove(partition);
             }
             if lost {
+                self.lost.store(true, Ordering::Relaxed);
                 state.outbox.push_back(Ok(MembershipEvent::Lost { partitions }));
                 return;
             }
@@ -126,8 +137,10 @@ impl ClientContext for Callbacks {
 
 impl ConsumerContext for Callbacks {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if self.over.load(Ordering::Relaxed) {
+            return;
+        }
         self.rebalanced.store(true, Ordering::Relaxed);
-        self.end_batch();
         match rebalance {
             Rebalance::Revoke(list) if list.count() > 0 => self.revoke(partitions(list), consumer.assignment_lost()),
             Rebalance::Assign(_) | Rebalance::Revoke(_) => {}
@@ -137,7 +150,7 @@ impl ConsumerContext for Callbacks {
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Assign(list) = rebalance else { return };
-        if list.count() == 0 {
+        if list.count() == 0 || self.over.load(Ordering::Relaxed) {
             return;
         }
         let mut event = Ok(MembershipEvent::Assigned { partitions: partitions(list) });

@@ -1,15 +1,19 @@
 //! Owning partitions: membership in a consumer group on the commands topic.
 //!
 //! ```text
-//!   group --Assigned--> owner fences, reads the log, installs ... --resume(partition)--> Commands flow
+//!   group --Assigned--> owner fences, reads the log, installs ... --begin(partition)--> its records flow
 //!         --Revoked---> owner ends its window, drops the ack  ---> the partition goes to its next owner
 //! ```
 //!
-//! An assigned partition stays paused until the owner resumes it, and a revoked one is kept until the owner has let go
+//! An assigned partition stays paused until the owner begins with it, and a revoked one is kept until the owner has let go
 //! (bounded). Members are static: a process that restarts within the session time-out gets its partitions back at once,
-//! without moving others.
+//! without moving others. One that stops for good resigns.
 
 mod callbacks;
+mod confirm;
+mod flow;
+mod predecessor;
+mod settings;
 mod thread;
 
 use std::sync::Arc;
@@ -19,7 +23,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::{Fetched, LogConfig, LogError};
+use self::flow::Flow;
+pub use self::flow::Inputs;
+use crate::{LogConfig, LogError};
 
 /// Who is to join which group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,24 +36,26 @@ pub struct MembershipOptions {
     pub topic: String,
     /// The member's lasting name, unique in the group: a restarted process takes its predecessor's place by it.
     pub instance_id: String,
-    /// Most commands in a batch.
-    pub batch_records_max: usize,
-    /// Most events (batches among them) waiting for the owner.
-    pub queue_events_max: usize,
+    /// Records that may wait for the owner of a partition; beyond that, or beyond 4 MiB, the partition is held back.
+    pub queue_records_max: usize,
     /// How long a revoked partition waits for its owner to let go.
     pub revoke_wait: Duration,
+    /// After this long without a heartbeat the member's partitions go to others: the longest a crash goes unnoticed. The
+    /// brokers have a least value, see [`crate::Admin::session_timeout_min`].
+    pub session_timeout: Duration,
 }
 
 impl MembershipOptions {
-    /// Options with the usual limits: 1,000 commands a batch, 4 events waiting, 5 s to let go of a partition.
+    /// Options with the usual limits: 4,000 records waiting for each partition, 5 s to let go of one, and the session
+    /// time-out that every broker takes, 6 s.
     pub fn new(group: impl Into<String>, topic: impl Into<String>, instance_id: impl Into<String>) -> Self {
         Self {
             group: group.into(),
             topic: topic.into(),
             instance_id: instance_id.into(),
-            batch_records_max: 1_000,
-            queue_events_max: 4,
+            queue_records_max: 4_000,
             revoke_wait: Duration::from_secs(5),
+            session_timeout: Duration::from_secs(6),
         }
     }
 }
@@ -68,12 +76,12 @@ pub struct GroupMember {
 /// What happens to a member, in order.
 #[derive(Debug)]
 pub enum MembershipEvent {
-    /// These partitions are ours from now on. Their commands come after [`MemberHandle::resume`].
+    /// These partitions are ours from now on. Their records come after [`MemberHandle::begin`].
     Assigned {
         /// The partitions.
         partitions: Vec<i32>,
     },
-    /// These partitions go to another member as soon as `ack` is dropped, or after the wait. No command of theirs follows.
+    /// These partitions go to another member as soon as `ack` is dropped, or after the wait. None of their records follows.
     Revoked {
         /// The partitions.
         partitions: Vec<i32>,
@@ -85,8 +93,11 @@ pub enum MembershipEvent {
         /// The partitions.
         partitions: Vec<i32>,
     },
-    /// Commands of resumed partitions, in order within each partition. Never empty.
-    Commands(Vec<Fetched>),
+    /// The partition is still ours, as the group has just confirmed. Its records come after [`MemberHandle::begin`].
+    Confirmed {
+        /// The partition.
+        partition: i32,
+    },
 }
 
 /// Keeps a revoked partition from its next owner; dropping it lets go.
@@ -96,10 +107,10 @@ pub struct RevokeAck {
 }
 
 /// What the owner asks of the member's thread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Request {
-    Pause(i32),
-    Resume(i32),
+    Begin { partition: i32, offset: i64, flow: Flow },
+    Confirm { partition: i32 },
 }
 
 /// Steers a membership from anywhere. Clones steer the same one.
@@ -107,26 +118,34 @@ pub(crate) enum Request {
 pub struct MemberHandle {
     requests: std_mpsc::SyncSender<Request>,
     member: watch::Receiver<Option<GroupMember>>,
+    queue_records_max: usize,
 }
 
 /// Requests that may wait for the member's thread: far more than a process owns partitions.
 const REQUESTS_MAX: usize = 10_000;
 
 impl MemberHandle {
-    /// Lets commands of the partition flow. Ignored when it is not ours any more.
+    /// Lets records of the partition flow, from an offset on. None comes when it is not ours any more.
+    ///
+    /// The offset is to be asked for with [`Admin::group_offset`](crate::Admin::group_offset) when the former owner is
+    /// fenced: what the client learnt when the partition was assigned may be older than the last window of that owner, whose
+    /// records would come again.
     ///
     /// # Errors
     /// [`LogError::Stopped`].
-    pub fn resume(&self, partition: i32) -> Result<(), LogError> {
-        self.request(Request::Resume(partition))
+    pub fn begin(&self, partition: i32, offset: i64) -> Result<Inputs, LogError> {
+        let (flow, inputs) = Flow::new(self.queue_records_max);
+        self.request(Request::Begin { partition, offset, flow })?;
+        Ok(inputs)
     }
 
-    /// Holds commands of the partition back; batches that wait already still come. Ignored when it is not ours any more.
+    /// Asks the group whether the partition is still ours, and holds its records back until it is begun with again.
+    /// Answered with [`MembershipEvent::Confirmed`], unless it is not ours any more.
     ///
     /// # Errors
     /// [`LogError::Stopped`].
-    pub fn pause(&self, partition: i32) -> Result<(), LogError> {
-        self.request(Request::Pause(partition))
+    pub fn confirm(&self, partition: i32) -> Result<(), LogError> {
+        self.request(Request::Confirm { partition })
     }
 
     /// Who we are in the group, as of a fraction of a second ago; `None` before joining. To be asked anew for every window.
@@ -139,13 +158,22 @@ impl MemberHandle {
     }
 }
 
+/// How a membership is to end.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    /// It is to end.
+    stop: AtomicBool,
+    /// The group is to be told.
+    resign: AtomicBool,
+}
+
 /// A member of a group. Dropping it stops it without blocking; the group hears of it when the session times out, unless the
 /// same member comes back before.
 #[derive(Debug)]
 pub struct Membership {
     events: mpsc::Receiver<Result<MembershipEvent, LogError>>,
     handle: MemberHandle,
-    stop: Arc<AtomicBool>,
+    ending: Arc<Ending>,
     ended: Option<tokio::sync::oneshot::Receiver<()>>,
 }
 
@@ -172,10 +200,20 @@ impl Membership {
         self.handle.clone()
     }
 
-    /// Stops and waits until the client is closed. Partitions are revoked on the way: the caller must have ended its
-    /// windows before, since no event is delivered any more.
-    pub async fn leave(mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+    /// Stops and waits until the client is closed. The group keeps the partitions for the same member until the session
+    /// times out. The caller must have ended its windows before, since no event is delivered any more.
+    pub async fn leave(self) {
+        self.end().await;
+    }
+
+    /// Like [`leave`](Self::leave), and tells the group, so that other members get the partitions at once.
+    pub async fn resign(self) {
+        self.ending.resign.store(true, Ordering::Relaxed);
+        self.end().await;
+    }
+
+    async fn end(mut self) {
+        self.ending.stop.store(true, Ordering::Relaxed);
         self.events.close();
         if let Some(ended) = self.ended.take() {
             // An error means that the thread is gone already.
@@ -186,6 +224,6 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.ending.stop.store(true, Ordering::Relaxed);
     }
 }

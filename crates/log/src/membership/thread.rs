@@ -2,166 +2,192 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc as std_mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::callbacks::{Callbacks, FULL_PAUSE, State};
-use super::{GroupMember, MemberHandle, Membership, MembershipEvent, MembershipOptions, REQUESTS_MAX, Request};
+use super::callbacks::{Callbacks, FULL_PAUSE};
+use super::{
+    Ending, GroupMember, MemberHandle, Membership, MembershipEvent, MembershipOptions, REQUESTS_MAX, Request, confirm,
+    predecessor, settings,
+};
 use crate::client::{BATCH_BYTES_MAX, Trouble, ends_reading};
+use crate::record::is_mark;
 use crate::{LogConfig, LogError, copy, native};
 
 /// How long the thread sleeps in the client when there is nothing; also how late it sees a request.
 const IDLE_POLL: Duration = Duration::from_millis(10);
 /// How often it asks who we are in the group, beside after every rebalance it sees: a generation may pass without one.
-const MEMBER_INTERVAL: Duration = Duration::from_millis(200);
-/// Longest the client stays unpolled while the owner's queue is full; rebalances wait for a poll.
-const POLL_GAP_MAX: Duration = Duration::from_secs(1);
-
-/// After this long without a heartbeat a member's partitions go to others: the longest a crash goes unnoticed.
-const SESSION_TIMEOUT_MS: &str = "10000";
-/// A third of the session, as Kafka advises.
-const HEARTBEAT_MS: &str = "3000";
+/// The question also wakes the client, which sends heartbeats only when awake.
+const MEMBER_INTERVAL: Duration = Duration::from_millis(100);
+/// Records taken from the client before requests are looked at.
+const BATCH_RECORDS_MAX: usize = 1_000;
+/// Rebalances that may wait for the owner.
+const EVENTS_MAX: usize = 16;
+/// How often it is tried to see what a predecessor left, a second each.
+const LOOKS_MAX: u32 = 3;
+/// How long resigning may take. The group finds out by itself later.
+const RESIGN_LIMIT: Duration = Duration::from_secs(1);
+/// How long the group may take to confirm a member.
+const CONFIRM_LIMIT: Duration = Duration::from_secs(1);
+/// How long the client may take to go to an offset, which it does by itself.
+const SEEK_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) fn start(config: &LogConfig, options: MembershipOptions) -> Result<Membership, LogError> {
     let action = format!("join group {}", options.group);
-    let (events, received) = mpsc::channel(options.queue_events_max.max(1));
+    let (events, received) = mpsc::channel(EVENTS_MAX);
     let (requests, requested) = std_mpsc::sync_channel(REQUESTS_MAX);
     let (publish_member, member) = watch::channel(None);
-    let (ending, ended) = oneshot::channel();
-    let stop = Arc::new(AtomicBool::new(false));
-    let consumer = consumer(config, &options, events).map_err(|error| LogError::client(&action, error))?;
+    let (end, ended) = oneshot::channel();
+    let ending = Arc::new(Ending::default());
+    let settings = settings::of(config, &options);
+    let queue_records_max = options.queue_records_max.max(1);
+    let callbacks = Callbacks::new(events, options.revoke_wait);
+    let consumer = settings.create_with_context(callbacks).map_err(|error| LogError::client(&action, error))?;
     let thread = Thread {
+        settings,
         trouble: Trouble::new(format!("in group {}", options.group)),
         topic: options.topic.as_str().into(),
-        batch_records_max: options.batch_records_max.max(1),
+        options,
         requests: requested,
         publish_member,
-        stop: Arc::clone(&stop),
-        polled: Instant::now(),
+        ending: Arc::clone(&ending),
         asked: Instant::now(),
-        throttled: false,
     };
     thread::Builder::new()
         .name("group-member".to_owned())
         .spawn(move || {
             thread.run(consumer);
             // The receiver is there only if somebody waits.
-            let _ = ending.send(());
+            let _ = end.send(());
         })
         .map_err(|error| LogError::client(action, error))?;
-    Ok(Membership { events: received, handle: MemberHandle { requests, member }, stop, ended: Some(ended) })
-}
-
-fn consumer(
-    config: &LogConfig,
-    options: &MembershipOptions,
-    events: mpsc::Sender<Result<MembershipEvent, LogError>>,
-) -> KafkaResult<BaseConsumer<Callbacks>> {
-    let mut client = config.consumer();
-    client
-        .set("group.id", &options.group)
-        .set("group.protocol", "classic")
-        .set("group.instance.id", &options.instance_id)
-        // Partitions that stay where they are go on working while others move.
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", SESSION_TIMEOUT_MS)
-        .set("heartbeat.interval.ms", HEARTBEAT_MS)
-        .set("max.poll.interval.ms", "300000")
-        // A group that has no offset yet begins with the first command there is.
-        .set("auto.offset.reset", "earliest")
-        .set("enable.partition.eof", "false");
-    let callbacks = Callbacks {
-        events,
-        revoke_wait: options.revoke_wait,
-        rebalanced: AtomicBool::new(false),
-        state: State::default().into(),
-    };
-    client.create_with_context(callbacks)
+    Ok(Membership {
+        events: received,
+        handle: MemberHandle { requests, member, queue_records_max },
+        ending,
+        ended: Some(ended),
+    })
 }
 
 struct Thread {
+    settings: ClientConfig,
+    options: MembershipOptions,
     topic: Arc<str>,
-    batch_records_max: usize,
     requests: std_mpsc::Receiver<Request>,
     publish_member: watch::Sender<Option<GroupMember>>,
-    stop: Arc<AtomicBool>,
-    polled: Instant,
+    ending: Arc<Ending>,
     asked: Instant,
-    /// Whether resumed partitions are held back because the owner's queue has been full for long.
-    throttled: bool,
     trouble: Trouble,
 }
 
 impl Thread {
     /// Runs until stopped or failed. The consumer is closed and dropped at the end, here.
-    fn run(mut self, consumer: BaseConsumer<Callbacks>) {
+    ///
+    /// When the group has forgotten us, another client joins: it looks first what the group made of our place, as one that
+    /// goes on cannot.
+    fn run(mut self, mut consumer: BaseConsumer<Callbacks>) {
+        let ended = loop {
+            match self.serve(&consumer, &Arc::clone(consumer.context())) {
+                Ok(()) if !self.stopped() && consumer.context().lost.load(Ordering::Relaxed) => {}
+                ended => break ended,
+            }
+            tracing::warn!(group = self.options.group, "the group has forgotten us, joining anew");
+            self.publish_member.send_replace(None);
+            match self.settings.create_with_context(consumer.context().succeed()) {
+                // Closes the one before, too.
+                Ok(next) => consumer = next,
+                Err(error) => break Err(LogError::client("join a group anew", error)),
+            }
+        };
         let callbacks = Arc::clone(consumer.context());
-        if let Err(error) = self.serve(&consumer, &callbacks) {
+        if let Err(error) = ended {
             callbacks.state().outbox.push_back(Err(error));
-            while !self.stop.load(Ordering::Relaxed) && callbacks.deliver() && !callbacks.state().outbox.is_empty() {
+            while !self.stopped() && callbacks.deliver() && !callbacks.state().outbox.is_empty() {
                 thread::sleep(FULL_PAUSE);
             }
+        }
+        if self.ending.resign.load(Ordering::Relaxed) {
+            resign(&consumer);
         }
         self.publish_member.send_replace(None);
     }
 
+    fn stopped(&self) -> bool {
+        self.ending.stop.load(Ordering::Relaxed)
+    }
+
     fn serve(&mut self, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> Result<(), LogError> {
         let refused = |error| LogError::client("steer a group member", error);
+        self.settle_what_was_left(consumer, callbacks);
         consumer.subscribe(&[&self.topic]).map_err(refused)?;
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.stopped() && !callbacks.lost.load(Ordering::Relaxed) {
             while let Ok(request) = self.requests.try_recv() {
                 self.apply(request, consumer, callbacks).map_err(refused)?;
             }
+            self.begin(consumer, callbacks).map_err(refused)?;
             if !callbacks.deliver() {
                 return Ok(());
             }
-            if callbacks.state().outbox.is_empty() {
-                self.throttle(false, consumer, callbacks).map_err(refused)?;
-                self.collect(IDLE_POLL, consumer, callbacks)?;
-            } else if self.polled.elapsed() >= POLL_GAP_MAX {
-                self.throttle(true, consumer, callbacks).map_err(refused)?;
-                self.collect(Duration::ZERO, consumer, callbacks)?;
-            } else {
-                thread::sleep(FULL_PAUSE);
-            }
+            self.collect(consumer, callbacks)?;
+            self.hold_back(consumer, callbacks).map_err(refused)?;
             self.ask_who_we_are(consumer, callbacks);
         }
         Ok(())
     }
 
-    /// Takes the commands that are there and puts them into the outbox; waits for the first one.
-    fn collect(
-        &mut self,
-        wait: Duration,
-        consumer: &BaseConsumer<Callbacks>,
-        callbacks: &Callbacks,
-    ) -> Result<(), LogError> {
+    /// See [`predecessor`]. The client asks all brokers, so one that is down keeps it from seeing; that must keep nobody from
+    /// joining.
+    fn settle_what_was_left(&mut self, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) {
+        for _ in 0..LOOKS_MAX {
+            if self.stopped() || !callbacks.deliver() {
+                return;
+            }
+            let left = predecessor::left_something(consumer, &self.options).and_then(|left| {
+                if left {
+                    tracing::warn!(group = self.options.group, "a predecessor left partitions without an owner");
+                    predecessor::leave_for_it(&self.settings, &self.topic, || self.stopped())?;
+                }
+                Ok(())
+            });
+            match left {
+                Ok(()) => return,
+                Err(error) => self.trouble.note(&error),
+            }
+        }
+        tracing::warn!(group = self.options.group, "joining without having seen what a predecessor left");
+    }
+
+    /// Takes the records that are there and passes them on; waits for the first one.
+    fn collect(&mut self, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> Result<(), LogError> {
         let (mut records, mut bytes) = (0, 0);
-        let mut event = consumer.poll(wait);
-        self.polled = Instant::now();
+        let mut event = consumer.poll(IDLE_POLL);
         while let Some(happened) = event {
             match happened {
                 Ok(message) => {
                     records += 1;
                     bytes += message.key_len() + message.payload_len();
-                    callbacks.state().commands.push(copy::fetched(&self.topic, &message));
+                    let record = copy::fetched(&self.topic, &message);
+                    if !is_mark(&record)
+                        && let Some(flow) = callbacks.state().flows.get(&record.partition)
+                    {
+                        flow.pass_on(record);
+                    }
                 }
                 Err(error) => self.judge(error)?,
             }
-            if records >= self.batch_records_max || bytes >= BATCH_BYTES_MAX {
+            if records >= BATCH_RECORDS_MAX || bytes >= BATCH_BYTES_MAX {
                 break;
             }
             event = consumer.poll(Duration::ZERO);
         }
-        callbacks.end_batch();
         Ok(())
     }
 
@@ -179,32 +205,66 @@ impl Thread {
     }
 
     fn apply(&self, request: Request, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> KafkaResult<()> {
-        let (Request::Pause(partition) | Request::Resume(partition)) = request;
+        let (Request::Begin { partition, .. } | Request::Confirm { partition }) = request;
         {
             let mut state = callbacks.state();
             if !state.owned.contains(&partition) {
                 return Ok(());
             }
-            match request {
-                Request::Pause(_) => state.resumed.remove(&partition),
-                Request::Resume(_) => state.resumed.insert(partition),
-            };
+            state.flows.remove(&partition);
+            state.beginning.remove(&partition);
+            if let Request::Begin { offset, flow, .. } = request {
+                state.beginning.insert(partition, (offset, flow));
+                return Ok(());
+            }
         }
-        let list = self.list([partition]);
-        match request {
-            Request::Resume(_) if !self.throttled => consumer.resume(&list),
-            Request::Resume(_) => Ok(()),
-            Request::Pause(_) => consumer.pause(&list),
-        }
+        consumer.pause(&self.list([partition]))?;
+        let confirmed = confirm::with_the_group(consumer, &self.topic, partition, CONFIRM_LIMIT);
+        let event = confirmed.map(|()| MembershipEvent::Confirmed { partition });
+        callbacks.state().outbox.push_back(event.map_err(|error| LogError::client("confirm a partition", error)));
+        Ok(())
     }
 
-    /// Holds all resumed partitions back, or lets them go on.
-    fn throttle(&mut self, on: bool, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> KafkaResult<()> {
-        if mem::replace(&mut self.throttled, on) == on {
-            return Ok(());
+    /// Lets records flow from where they are to. The client goes nowhere in a partition before it has heard by itself where
+    /// it would begin, so that is tried until it does.
+    fn begin(&mut self, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> KafkaResult<()> {
+        let beginning: Vec<(i32, i64)> =
+            callbacks.state().beginning.iter().map(|(p, (offset, _))| (*p, *offset)).collect();
+        for (partition, offset) in beginning {
+            let mut place = TopicPartitionList::with_capacity(1);
+            place.add_partition_offset(&self.topic, partition, Offset::Offset(offset))?;
+            let sought = consumer.seek_partitions(place, SEEK_LIMIT)?;
+            match sought.elements().first().map_or(Ok(()), |element| element.error()) {
+                Ok(()) => {}
+                Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => continue,
+                Err(error) => {
+                    self.trouble.note(&error);
+                    continue;
+                }
+            }
+            let mut state = callbacks.state();
+            if let Some((_, flow)) = state.beginning.remove(&partition) {
+                state.flows.insert(partition, flow);
+            }
+            drop(state);
+            consumer.resume(&self.list([partition]))?;
         }
-        let list = self.list(callbacks.state().resumed.iter().copied());
-        if on { consumer.pause(&list) } else { consumer.resume(&list) }
+        Ok(())
+    }
+
+    /// Holds partitions back whose owners are busy, and lets those flow again that have caught up.
+    fn hold_back(&self, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> KafkaResult<()> {
+        let turns: Vec<(i32, bool)> = callbacks
+            .state()
+            .flows
+            .iter_mut()
+            .filter_map(|(partition, flow)| Some((*partition, flow.turn()?)))
+            .collect();
+        for (partition, hold) in turns {
+            let list = self.list([partition]);
+            if hold { consumer.pause(&list)? } else { consumer.resume(&list)? }
+        }
+        Ok(())
     }
 
     fn list(&self, partitions: impl IntoIterator<Item = i32>) -> TopicPartitionList {
@@ -221,5 +281,17 @@ impl Thread {
             let member = native::group_member(consumer);
             self.publish_member.send_if_modified(|known| mem::replace(known, member.clone()) != member);
         }
+    }
+}
+
+/// Gives everything back and tells the group. A static member that is only closed keeps its partitions until its session
+/// times out; one that unsubscribes first does not, if it is not closed before it has said so.
+fn resign(consumer: &BaseConsumer<Callbacks>) {
+    let deadline = Instant::now() + RESIGN_LIMIT;
+    consumer.unsubscribe();
+    // It has no name in the group any more as soon as it has said that it leaves.
+    while native::group_member(consumer).is_some() && Instant::now() < deadline {
+        // Partitions are given back from inside the poll. Nothing else comes that anybody waits for.
+        let _late = consumer.poll(IDLE_POLL);
     }
 }

@@ -84,7 +84,32 @@ impl LogReader {
         starts: Vec<(i32, Start)>,
         options: ReaderOptions,
     ) -> Result<Self, LogError> {
-        let consumer = pump::consumer(config).map_err(|error| LogError::client(format!("read {topic}"), error))?;
+        Self::open_isolated(config, topic, starts, options, "read_committed")
+    }
+
+    /// Like [`open`](Self::open), and shows what is not committed, or was aborted, too; ends are the log's. For looking at a
+    /// transaction that hangs.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_uncommitted(
+        config: &LogConfig,
+        topic: &str,
+        starts: Vec<(i32, Start)>,
+        options: ReaderOptions,
+    ) -> Result<Self, LogError> {
+        Self::open_isolated(config, topic, starts, options, "read_uncommitted")
+    }
+
+    fn open_isolated(
+        config: &LogConfig,
+        topic: &str,
+        starts: Vec<(i32, Start)>,
+        options: ReaderOptions,
+        isolation: &str,
+    ) -> Result<Self, LogError> {
+        let consumer =
+            pump::consumer(config, isolation).map_err(|error| LogError::client(format!("read {topic}"), error))?;
         let (sender, batches) = mpsc::channel(options.queue_batches_max.max(1));
         let stop = Arc::new(AtomicBool::new(false));
         let pump = Pump::new(topic, options, sender, Arc::clone(&stop));

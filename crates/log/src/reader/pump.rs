@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{Batch, ReaderOptions, Start, starts};
 use crate::client::{BATCH_BYTES_MAX, Quiet, Trouble, ends_reading};
+use crate::record::is_mark;
 use crate::{LogConfig, LogError, copy};
 
 /// How long the thread sleeps in the client when there is nothing to read; also how late it notices that it is to stop.
@@ -27,8 +28,9 @@ pub(super) enum Sent {
 }
 
 /// A consumer that reads by assignment only. It names a group because librdkafka demands one; it never joins it.
-pub(super) fn consumer(config: &LogConfig) -> KafkaResult<BaseConsumer<Quiet>> {
+pub(super) fn consumer(config: &LogConfig, isolation: &str) -> KafkaResult<BaseConsumer<Quiet>> {
     let mut client = config.consumer();
+    client.set("isolation.level", isolation);
     client.set("group.id", "spina.readers").set("auto.offset.reset", "error").set("enable.partition.eof", "true");
     client.create_with_context(Quiet)
 }
@@ -110,7 +112,10 @@ impl Pump {
         if batch.records.capacity() == 0 {
             batch.records.reserve(self.options.batch_records_max.min(FIRST_CAPACITY));
         }
-        batch.records.push(copy::fetched(&self.topic, message));
+        let record = copy::fetched(&self.topic, message);
+        if !is_mark(&record) {
+            batch.records.push(record);
+        }
     }
 
     fn reach_end(&mut self, consumer: &BaseConsumer<Quiet>, partition: i32, batch: &mut Batch) {

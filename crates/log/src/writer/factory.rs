@@ -9,20 +9,11 @@ use krafka::{Compression, Kafka};
 use tokio::sync::Mutex;
 
 use super::lane::KafkaLane;
+use super::limits::{BATCH_BYTES, COORDINATOR_TIMEOUT, DELIVERY_TIMEOUT, TRANSACTION_TIMEOUT};
 use super::{Lane, Lanes};
 use crate::config::RETRY_BACKOFF;
 use crate::{LogConfig, LogError};
 
-/// How long the coordinator lets a transaction stay open before it aborts it. An open one blocks every committed reader of
-/// its partitions, so it is short; our transactions take milliseconds.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a record may be on its way, retries included.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long any one question to a coordinator may take, retries included: the time a restarting broker gets.
-const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(8);
-/// Bytes of a batch. A window's records of one partition should fit, since a second batch waits for the next request; and
-/// uncompressed it must stay under the brokers' default limit of 1 MiB.
-const BATCH_BYTES: usize = 768 * 1024;
 /// Bytes a lane holds at most, unsent.
 const BUFFER_BYTES: usize = 32 * 1024 * 1024;
 

@@ -7,19 +7,9 @@ use krafka::KrafkaError;
 use krafka::producer::TransactionalProducer;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::stage::{Stage, die, wrong_order};
 use super::{Consumed, Lane, Window, WriteError, outcome, outgoing};
 use crate::NewRecord;
-
-/// Where the lane stands between calls.
-#[derive(Debug)]
-enum Stage {
-    /// Ready for a window.
-    Idle,
-    /// A window is staged. An empty one has no transaction: brokers refuse to end one that wrote nothing.
-    Staged { transaction: bool },
-    /// Not to be used again.
-    Dead(WriteError),
-}
 
 /// A lane. Each call runs in a task of its own, which a caller that gives up does not take with it: the client's calls are
 /// not safe to drop half-way. The task is handed the stage already locked, so that calls run in the order they were begun.
@@ -169,23 +159,6 @@ impl Inner {
             error => die(stage, error),
         }
     }
-}
-
-/// Closes the lane for good. Whoever uses it again hears that another owner has it, or that it is broken: a doubt is about
-/// one window, not about those after it.
-fn die(stage: &mut Stage, error: WriteError) -> WriteError {
-    let later = match &error {
-        WriteError::Fenced { reason, .. } => WriteError::Fenced { in_doubt: false, reason: reason.clone() },
-        WriteError::Aborted { reason } | WriteError::Unknown { reason } | WriteError::Broken { reason } => {
-            WriteError::Broken { reason: format!("it was retired: {reason}") }
-        }
-    };
-    *stage = Stage::Dead(later);
-    error
-}
-
-fn wrong_order(what: &str) -> WriteError {
-    WriteError::Broken { reason: format!("calls in the wrong order: {what}") }
 }
 
 /// The broker had the batch already and no longer knows its offset. It happens only when the answer to a batch was lost

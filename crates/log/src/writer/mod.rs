@@ -8,11 +8,17 @@
 //! A [`Lane`] is one transactional id and carries one window at a time. Several lanes take turns, so that one is staged
 //! while another commits, and so that no id starts a transaction before the markers of its last one are written. The order
 //! of windows is the caller's business: commit N + 1 only after N was committed.
+//!
+//! There are two writers: [`LaneFactory`] on krafka, which speaks transaction protocol v2 and is the one to use, and
+//! [`LaneFactoryV1`] on rdkafka, for comparison and for brokers without v2.
 
 mod factory;
 mod lane;
+mod limits;
 mod outcome;
 mod outgoing;
+mod stage;
+mod v1;
 
 use std::sync::Arc;
 
@@ -21,6 +27,7 @@ use async_trait::async_trait;
 use crate::{GroupMember, LogError, NewRecord};
 
 pub use factory::LaneFactory;
+pub use v1::LaneFactoryV1;
 
 /// What one transaction carries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,11 +1,8 @@
 //! Names and functions of a parsed expression, checked before it ever runs.
 
-use std::collections::BTreeSet;
-
 use cel::Program;
 use cel::common::ast::{EntryExpr, Expr as Ast, IdedExpr, SourceInfo};
 
-use super::scope::EventField;
 use crate::source::quote;
 
 /// A path into the event's data: `["address", "city"]`.
@@ -15,12 +12,17 @@ pub type DataPath = Vec<String>;
 /// `exists_one`, `map` and `filter`. CEL's regular expressions and time functions are not compiled in.
 const FUNCTIONS: [&str; 9] = ["size", "contains", "startsWith", "endsWith", "string", "int", "uint", "double", "bool"];
 
-/// What an expression refers to; offsets are in characters from the start of its text.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub data: Vec<(DataPath, u32)>,
-    pub whole_data: bool,
-    pub event: BTreeSet<EventField>,
+/// A variable that an expression looks at, and which part of it.
+#[derive(Debug)]
+pub(super) struct Reference {
+    /// The variable.
+    pub root: String,
+    /// The fields selected on it; empty for the variable as a whole.
+    pub path: DataPath,
+    /// In characters from the start of the expression's text.
+    pub offset: u32,
+    /// Whether it is only asked for with `has`.
+    pub presence: bool,
 }
 
 /// Something that CEL would only notice when the expression runs.
@@ -30,10 +32,11 @@ pub(super) struct Fault {
     pub message: String,
 }
 
-pub(super) fn check(program: &Program) -> Result<Findings, Fault> {
-    let mut walk = Walk { source: program.source_info(), findings: Findings::default(), bound: Vec::new() };
+/// What the expression looks at. Whether those variables exist is for the caller to say.
+pub(super) fn check(program: &Program) -> Result<Vec<Reference>, Fault> {
+    let mut walk = Walk { source: program.source_info(), found: Vec::new(), bound: Vec::new() };
     walk.visit(program.expression())?;
-    Ok(walk.findings)
+    Ok(walk.found)
 }
 
 /// The root name and the fields selected on it, if the expression is nothing but that.
@@ -57,7 +60,7 @@ pub(super) fn path_of(ast: &Ast) -> Option<(&str, Vec<String>)> {
 
 struct Walk<'p> {
     source: &'p SourceInfo,
-    findings: Findings,
+    found: Vec<Reference>,
     /// Variables of the comprehension that is being visited.
     bound: Vec<&'p str>,
 }
@@ -65,9 +68,15 @@ struct Walk<'p> {
 impl<'p> Walk<'p> {
     fn visit(&mut self, node: &'p IdedExpr) -> Result<(), Fault> {
         match &node.expr {
-            Ast::Ident(name) => self.name(node, name, &[]),
+            Ast::Ident(name) => {
+                self.name(node, name, Vec::new(), false);
+                Ok(())
+            }
             Ast::Select(select) => match path_of(&node.expr) {
-                Some((root, path)) => self.name(node, root, &path),
+                Some((root, path)) => {
+                    self.name(node, root, path, false);
+                    Ok(())
+                }
                 None if select.test => self.presence(node, &select.operand, &select.field),
                 None => self.visit(&select.operand),
             },
@@ -106,33 +115,17 @@ impl<'p> Walk<'p> {
         match path_of(&operand.expr) {
             Some((root, mut path)) => {
                 path.push(field.to_owned());
-                self.name(node, root, &path)
+                self.name(node, root, path, true);
+                Ok(())
             }
             None => self.visit(operand),
         }
     }
 
-    fn name(&mut self, node: &IdedExpr, root: &str, path: &[String]) -> Result<(), Fault> {
-        match (root, path.first()) {
-            (name, _) if self.bound.contains(&name) => {}
-            ("data", None) => self.findings.whole_data = true,
-            ("data", Some(_)) => self.findings.data.push((path.to_vec(), self.offset(node))),
-            ("event", Some(field)) => {
-                let known = EventField::named(field).filter(|_| path.len() == 1);
-                let message =
-                    || format!("`event` has no field {}, it has {}", quote(&path.join(".")), EventField::list());
-                self.findings.event.insert(known.ok_or_else(|| self.fault(node, &message()))?);
-            }
-            ("event", None) => return Err(self.fault(node, "name a field of `event`, such as event.stream")),
-            (name, _) => {
-                let message = format!(
-                    "unknown name {}: expressions know `data` and `event`; text is written in quotes, as in \"'text'\"",
-                    quote(name)
-                );
-                return Err(self.fault(node, &message));
-            }
+    fn name(&mut self, node: &IdedExpr, root: &str, path: DataPath, presence: bool) {
+        if !self.bound.contains(&root) {
+            self.found.push(Reference { root: root.to_owned(), path, offset: self.offset(node), presence });
         }
-        Ok(())
     }
 
     fn function(&self, node: &IdedExpr, name: &str) -> Result<(), Fault> {

@@ -11,6 +11,7 @@
 //! evaluation is linear in the size of the event.
 
 mod check;
+mod formula;
 mod nesting;
 mod scope;
 
@@ -20,10 +21,12 @@ use std::sync::{Arc, LazyLock};
 
 use cel::common::ast::{Expr as Ast, LiteralValue};
 use cel::{Context, Env, Program};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use spina_core::Recorded;
 
 pub use check::DataPath;
+use check::{Fault, Reference};
+pub use formula::{Formula, Scope, Template, Variable};
 pub use scope::EventField;
 
 use crate::source::{Located, Place, Problem, Source, quote};
@@ -79,25 +82,13 @@ impl Expr {
     pub fn compile(source: &Source, text: &Located<String>) -> Result<Self, Problem> {
         let refuse =
             |offset: u32, message: String| source.problem(source.inside(text.place, &text.value, offset), message);
-        if text.len() > EXPR_BYTES_MAX {
-            return Err(refuse(0, format!("the expression is longer than {EXPR_BYTES_MAX} bytes")));
+        let program = parse(&text.value).map_err(|fault| refuse(fault.offset, fault.message))?;
+        let found = check::check(&program).map_err(|fault| refuse(fault.offset, fault.message))?;
+        let mut uses = Uses::default();
+        for reference in found {
+            let place = source.inside(text.place, &text.value, reference.offset);
+            uses.note(reference, place).map_err(|message| source.problem(place, message))?;
         }
-        if let Some((at, message)) = nesting::excess(&text.value) {
-            return Err(refuse(u32::try_from(at).unwrap_or(0), message));
-        }
-        let program = ENV.compile(&text.value).map_err(|errors| {
-            let (column, message) = errors.errors.first().map_or((1, "not CEL"), |e| (e.pos.1, e.msg.as_str()));
-            let offset = u32::try_from(column - 1).unwrap_or(0);
-            refuse(offset, format!("{} is not a CEL expression: {message}", quote(&text.value)))
-        })?;
-        let findings = check::check(&program).map_err(|fault| refuse(fault.offset, fault.message))?;
-        let uses = Uses {
-            data: (findings.data.into_iter())
-                .map(|(path, offset)| Located::new(path, source.inside(text.place, &text.value, offset)))
-                .collect(),
-            whole_data: findings.whole_data,
-            event: findings.event,
-        };
         let plan = Plan::of(program);
         Ok(Self { text: text.value.clone(), place: text.place, plan, uses })
     }
@@ -105,10 +96,20 @@ impl Expr {
     /// The value for an event.
     pub fn eval<'a>(&'a self, event: &'a Recorded) -> Result<Cow<'a, Value>, EvalError> {
         match &self.plan {
-            Plan::Data(path) => Ok(walk(event, path)),
+            Plan::Data(path) => Ok(walk(&event.data, path)),
             Plan::Event(field) => Ok(Cow::Owned(field.of(event))),
             Plan::Literal(value) => Ok(Cow::Borrowed(value)),
-            Plan::Cel(program) => self.run(program, event).map(Cow::Owned),
+            Plan::Cel(program) => self.run(program, &event.data, Some(event)).map(Cow::Owned),
+        }
+    }
+
+    /// The value for fields that are no event yet, of an expression that does not look at `event`.
+    pub fn eval_fields<'a>(&'a self, data: &'a Map<String, Value>) -> Result<Cow<'a, Value>, EvalError> {
+        match &self.plan {
+            Plan::Data(path) => Ok(walk(data, path)),
+            Plan::Event(_) => Err(self.failed("there is no event here")),
+            Plan::Literal(value) => Ok(Cow::Borrowed(value)),
+            Plan::Cel(program) => self.run(program, data, None).map(Cow::Owned),
         }
     }
 
@@ -164,12 +165,48 @@ impl Expr {
         EvalError { expression: quote(&self.text), cause: cause.chars().take(CAUSE_CHARS_MAX).collect() }
     }
 
-    fn run(&self, program: &Program, event: &Recorded) -> Result<Value, EvalError> {
+    fn run(&self, program: &Program, data: &Map<String, Value>, event: Option<&Recorded>) -> Result<Value, EvalError> {
         let mut context = Context::with_env(Arc::clone(&ENV));
-        scope::bind(&mut context, &self.uses, event);
+        scope::bind(&mut context, &self.uses, data, event);
         let value = program.execute(&context).map_err(|error| self.failed(&error.to_string()))?;
         value.json().map_err(|_| self.failed("the result is not a plain value"))
     }
+}
+
+/// Parses an expression that stays within the limits.
+fn parse(text: &str) -> Result<Program, Fault> {
+    if text.len() > EXPR_BYTES_MAX {
+        return Err(Fault { offset: 0, message: format!("the expression is longer than {EXPR_BYTES_MAX} bytes") });
+    }
+    if let Some((at, message)) = nesting::excess(text) {
+        return Err(Fault { offset: u32::try_from(at).unwrap_or(0), message });
+    }
+    ENV.compile(text).map_err(|errors| {
+        let (column, message) = errors.errors.first().map_or((1, "not CEL"), |e| (e.pos.1, e.msg.as_str()));
+        let offset = u32::try_from(column - 1).unwrap_or(0);
+        Fault { offset, message: format!("{} is not a CEL expression: {message}", quote(text)) }
+    })
+}
+
+impl Uses {
+    /// One more variable, if it is one that an expression over an event knows.
+    fn note(&mut self, reference: Reference, place: Place) -> Result<(), String> {
+        match (reference.root.as_str(), reference.path.first()) {
+            ("data", None) => self.whole_data = true,
+            ("data", Some(_)) => self.data.push(Located::new(reference.path, place)),
+            ("event", Some(field)) => {
+                let known = EventField::named(field).filter(|_| reference.path.len() == 1);
+                self.event.insert(known.ok_or_else(|| EventField::unknown(&reference.path.join(".")))?);
+            }
+            ("event", None) => return Err("name a field of `event`, such as event.stream".to_owned()),
+            (name, _) => return Err(unknown_name(name, "`data` and `event`")),
+        }
+        Ok(())
+    }
+}
+
+fn unknown_name(name: &str, known: &str) -> String {
+    format!("unknown name {}: expressions know {known}; text is written in quotes, as in \"'text'\"", quote(name))
 }
 
 impl Plan {
@@ -199,9 +236,9 @@ fn literal_json(literal: &LiteralValue) -> Option<Value> {
 }
 
 /// The value at the path; null where a record on the way is null, as SQL would have it.
-fn walk<'a>(event: &'a Recorded, path: &[String]) -> Cow<'a, Value> {
+fn walk<'a>(data: &'a Map<String, Value>, path: &[String]) -> Cow<'a, Value> {
     let mut names = path.iter();
-    let mut at = names.next().and_then(|name| event.data.get(name));
+    let mut at = names.next().and_then(|name| data.get(name));
     for name in names {
         at = at.and_then(|value| value.get(name));
     }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use cel::Context;
 use cel::objects::{Key, Map as CelMap, Value as CelValue};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use spina_core::Recorded;
 
 use super::Uses;
+use crate::source::quote;
 
 /// A field of the variable `event`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,11 +50,12 @@ impl EventField {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, field)| *field)
     }
 
-    pub(super) fn list() -> String {
-        NAMES.map(|(name, _)| name).join(", ")
+    /// The complaint about a field that there is not.
+    pub(super) fn unknown(path: &str) -> String {
+        format!("`event` has no field {}, it has {}", quote(path), NAMES.map(|(name, _)| name).join(", "))
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         NAMES.iter().find(|(_, field)| *field == self).map_or("", |(name, _)| name)
     }
 
@@ -75,15 +77,15 @@ impl EventField {
 }
 
 /// Binds what the expression uses, and nothing else.
-pub(super) fn bind(context: &mut Context<'_, '_>, uses: &Uses, event: &Recorded) {
+pub(super) fn bind(context: &mut Context<'_, '_>, uses: &Uses, data: &Map<String, Value>, event: Option<&Recorded>) {
     if uses.whole_data {
-        context.add_variable_from_value("data", map(event.data.iter().map(|(name, value)| (name.as_str(), value))));
+        context.add_variable_from_value("data", map(data.iter().map(|(name, value)| (name.as_str(), value))));
     } else if !uses.data.is_empty() {
         let names = uses.data.iter().filter_map(|path| path.first());
-        let fields = names.filter_map(|name| event.data.get_key_value(name.as_str()));
+        let fields = names.filter_map(|name| data.get_key_value(name.as_str()));
         context.add_variable_from_value("data", map(fields.map(|(name, value)| (name.as_str(), value))));
     }
-    if !uses.event.is_empty() {
+    if let Some(event) = event.filter(|_| !uses.event.is_empty()) {
         let fields: Vec<_> = uses.event.iter().map(|field| (field.name(), field.of(event))).collect();
         context.add_variable_from_value("event", map(fields.iter().map(|(name, value)| (*name, value))));
     }
@@ -94,7 +96,7 @@ fn map<'a>(fields: impl Iterator<Item = (&'a str, &'a Value)>) -> CelValue {
     CelValue::Map(CelMap::from(fields))
 }
 
-fn cel_value(json: &Value) -> CelValue {
+pub(super) fn cel_value(json: &Value) -> CelValue {
     match json {
         Value::Null => CelValue::Null,
         Value::Bool(value) => CelValue::Bool(*value),

@@ -91,7 +91,8 @@ impl<'s> Compiler<'s> {
         let key = key.into_iter().map(|(_, expr, _)| expr).collect();
         let shape = ModelShape { key: key_columns, columns };
         let fingerprint = fingerprint(&shape, def);
-        Some(Model { name: name.value.clone(), doc: def.doc.clone(), shape, fingerprint, key, rules })
+        let (name, doc, topic) = (name.value.clone(), def.doc.clone(), def.topic);
+        Some(Model { name, doc, shape, fingerprint, topic, key, rules })
     }
 
     pub(super) fn name(&mut self, what: &str, name: &Located<String>) {

@@ -21,6 +21,9 @@ pub(super) struct ModelDef {
     /// For people.
     #[serde(default)]
     pub doc: String,
+    /// Whether changes of its rows go out as records of a compacted topic too.
+    #[serde(default)]
+    pub topic: bool,
     /// Key columns and their expressions.
     pub key: Entries<Text>,
     /// Types of columns that cannot be told from the expressions.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 use spina_core::change::Action;
-use spina_core::{Cell, CellType, Change, Fold, ModelShape, Op, Recorded};
+use spina_core::{Cell, CellType, Change, Fold, ModelShape, Op, Recorded, StreamKey};
 
 use super::cell::cell;
 use crate::expr::{EvalError, Expr};
@@ -19,6 +19,7 @@ pub struct Model {
     pub(super) doc: String,
     pub(super) shape: ModelShape,
     pub(super) fingerprint: String,
+    pub(super) topic: bool,
     pub(super) key: Vec<Expr>,
     pub(super) rules: HashMap<String, Rule>,
 }
@@ -94,6 +95,11 @@ impl Model {
         &self.doc
     }
 
+    /// Whether changes of its rows go out as records of a topic of its own.
+    pub fn has_topic(&self) -> bool {
+        self.topic
+    }
+
     /// Its columns.
     pub fn shape(&self) -> &ModelShape {
         &self.shape
@@ -102,6 +108,16 @@ impl Model {
     /// Changes whenever the definition changes in a way that could give other rows. 32 hexadecimal digits.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// The same model over events that are read with these upcasters: other ones may give other rows.
+    #[must_use]
+    pub fn reading(mut self, upcasters_fingerprint: &str) -> Self {
+        if !upcasters_fingerprint.is_empty() {
+            let both = format!("{} {upcasters_fingerprint}", self.fingerprint);
+            self.fingerprint = format!("{:032x}", StreamKey::of(&both).0);
+        }
+        self
     }
 
     /// The names of the event types that it looks at, and the fields it needs of them.

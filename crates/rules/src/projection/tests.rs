@@ -12,7 +12,7 @@ use crate::event_shape::{EventField, EventShape, FieldKind};
 use crate::source::Source;
 
 fn field(name: &str, kind: FieldKind, nullable: bool) -> EventField {
-    EventField { name: name.into(), kind, nullable }
+    EventField { name: name.into(), kind, nullable, has_default: false }
 }
 
 fn shapes() -> Vec<EventShape> {

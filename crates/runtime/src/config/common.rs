@@ -30,6 +30,8 @@ pub struct CommonConfig {
     pub http_body_bytes_max: usize,
     /// Most HTTP connections open at once; further ones wait in the accept queue.
     pub http_connections_max: usize,
+    /// How long a client may take nothing of a response that waits for it, in milliseconds; then it is cut off.
+    pub http_stall_ms: u64,
     /// Kafka bootstrap servers, comma separated `host:port`.
     pub kafka: String,
     /// Base URL of the schema registry (Confluent API).
@@ -59,6 +61,7 @@ impl CommonConfig {
             http_timeout_ms: 30_000,
             http_body_bytes_max: 4 << 20,
             http_connections_max: 10_000,
+            http_stall_ms: 30_000,
             kafka: "127.0.0.1:9092".into(),
             registry_url: "http://127.0.0.1:8081".into(),
             postgres_url: "postgres://spina:spina@127.0.0.1:5432/spina".into(),
@@ -89,6 +92,7 @@ impl CommonConfig {
             timeout: Duration::from_millis(self.http_timeout_ms),
             body_bytes_max: self.http_body_bytes_max,
             connections_max: self.http_connections_max,
+            stall: Duration::from_millis(self.http_stall_ms),
         }
     }
 

@@ -20,6 +20,8 @@ pub struct HttpLimits {
     pub body_bytes_max: usize,
     /// Most connections open at once.
     pub connections_max: usize,
+    /// Longest time that a client may take nothing of a response that waits for it.
+    pub stall: Duration,
 }
 
 /// Routes with time-out and body limit.

@@ -12,6 +12,7 @@ mod limits;
 mod observe;
 mod request_id;
 mod serve;
+mod stall;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -26,7 +27,8 @@ pub use error::{ApiError, ApiResult, ErrorBody};
 pub use extract::{ApiJson, ApiPath, ApiQuery};
 pub use limits::HttpLimits;
 pub use request_id::{REQUEST_ID, current_request_id};
-pub use serve::serve;
+pub use serve::{listen, serve};
+pub use stall::StallLimit;
 
 /// The routes of a service and their description.
 pub struct Api {

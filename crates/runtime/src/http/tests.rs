@@ -59,7 +59,12 @@ impl World {
     fn new() -> Self {
         let metrics = Metrics::new("event-store", "1.2.3");
         let readiness = Readiness::new();
-        let limits = HttpLimits { timeout: Duration::from_secs(5), body_bytes_max: 64, connections_max: 8 };
+        let limits = HttpLimits {
+            timeout: Duration::from_secs(5),
+            body_bytes_max: 64,
+            connections_max: 8,
+            stall: Duration::from_secs(5),
+        };
         let routes = Router::new()
             .route("/bookings", post(book))
             .route("/raw", post(raw))

@@ -4,6 +4,8 @@
 //! watermark's row is locked first and must stand where the run begins, so two writers cannot interleave and nothing is
 //! stored twice; its epoch must not be greater than the writer's, so a former owner cannot write after its successor.
 
+mod ahead;
+mod audit;
 mod owner;
 mod read;
 mod snapshot;
@@ -13,9 +15,11 @@ mod write;
 use bytes::Bytes;
 use spina_core::{EventHeaders, Timestamp};
 
+pub use ahead::LastArchived;
+pub use audit::{HeldSnapshot, Holding};
 pub use owner::Owner;
-pub use read::StreamRange;
-pub use snapshot::Snapshot;
+pub use read::{StreamPart, StreamRange, TimeRange};
+pub use snapshot::{Kept, Snapshot};
 pub use takeover::{ArchivedRequest, Watermark};
 pub use write::{ArchiveOutcome, Run};
 

@@ -1,11 +1,11 @@
 //! Reading a stream's archived events.
 
 use bytes::Bytes;
-use spina_core::{ContextName, EventHeaders, StreamId, Version};
+use spina_core::{ContextName, EventHeaders, StreamId, Timestamp, Version};
 use tokio_postgres::Row;
 
 use super::Stored;
-use super::write::{from_sql_time, to_bigint};
+use super::write::{from_sql_time, to_bigint, to_sql_time};
 use crate::{Store, StoreError};
 
 /// A part of a stream.
@@ -19,31 +19,71 @@ pub struct StreamRange {
     pub limit: u32,
 }
 
-const COLUMNS: &str = "stream, version, partition, log_offset, event_type, event_id, happened_at, recorded_at, epoch, \
+/// When wanted events happened: from an instant, and before another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first instant wanted; the first of all if missing.
+    pub from: Option<Timestamp>,
+    /// The first instant not wanted any more.
+    pub to: Option<Timestamp>,
+}
+
+impl TimeRange {
+    /// Whether something that happened then is wanted.
+    pub fn contains(&self, time: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= time) && self.to.is_none_or(|to| time < to)
+    }
+}
+
+/// Archived events of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamPart {
+    /// The events, in the order asked for.
+    pub events: Vec<Stored>,
+    /// Last version archived; 0 if there is none.
+    pub last: Version,
+}
+
+pub(super) const COLUMNS: &str = "stream, version, partition, log_offset, event_type, event_id, happened_at, recorded_at, epoch, \
     request_id, correlation_id, causation_id, traceparent, tracestate, value";
 
 impl Store {
-    /// The stream's archived events in the range, in the range's order.
+    /// The stream's archived events in the range that happened in time, in the range's order, and its last version: in
+    /// one question, both along the primary key.
     pub async fn read_stream(
         &self,
         context: &ContextName,
         stream: &StreamId,
         range: StreamRange,
-    ) -> Result<Vec<Stored>, StoreError> {
+        times: TimeRange,
+    ) -> Result<StreamPart, StoreError> {
         let (comparison, order) = if range.backward { ("<=", "DESC") } else { (">=", "ASC") };
         let sql = format!(
-            "SELECT {COLUMNS} FROM spina.events WHERE context = $1 AND stream = $2 AND version {comparison} $3 \
-             ORDER BY version {order} LIMIT $4"
+            "SELECT {COLUMNS}, ({LAST}) FROM spina.events WHERE context = $1 AND stream = $2 \
+             AND version {comparison} $3 AND happened_at >= COALESCE($5, '-infinity'::timestamptz) \
+             AND happened_at < COALESCE($6, 'infinity'::timestamptz) ORDER BY version {order} LIMIT $4"
         );
         let client = self.client().await?;
         let statement = client.prepare_cached(&sql).await?;
+        let (context, name) = (context.as_str(), stream.as_str());
         let (from, limit) = (to_bigint(range.from.0), i64::from(range.limit));
-        let rows = client.query(&statement, &[&context.as_str(), &stream.as_str(), &from, &limit]).await?;
-        rows.iter().map(|row| stored(row, stream)).collect()
+        let (after, before) = (times.from.map(to_sql_time), times.to.map(to_sql_time));
+        let rows = client.query(&statement, &[&context, &name, &from, &limit, &after, &before]).await?;
+        let last = match rows.first() {
+            Some(row) => row.try_get::<_, Option<i64>>(15)?,
+            None => {
+                let statement = client.prepare_cached(LAST).await?;
+                client.query_one(&statement, &[&context, &name]).await?.try_get(0)?
+            }
+        };
+        let events = rows.iter().map(|row| stored(row, stream)).collect::<Result<_, _>>()?;
+        Ok(StreamPart { events, last: Version(last.unwrap_or_default().unsigned_abs()) })
     }
 }
 
-fn stored(row: &Row, stream: &StreamId) -> Result<Stored, StoreError> {
+const LAST: &str = "SELECT max(version) FROM spina.events WHERE context = $1 AND stream = $2";
+
+pub(super) fn stored(row: &Row, stream: &StreamId) -> Result<Stored, StoreError> {
     Ok(Stored {
         headers: EventHeaders {
             stream: stream.clone(),

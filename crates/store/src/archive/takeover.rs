@@ -14,7 +14,7 @@ use crate::{Store, StoreError};
 pub struct Watermark {
     /// The offset after the last one archived.
     pub next_offset: i64,
-    /// The epoch of the owner that stored it.
+    /// The greatest epoch of an owner that stored something or was announced.
     pub epoch: u64,
 }
 
@@ -25,6 +25,8 @@ pub struct ArchivedRequest {
     pub request: StreamKey,
     /// The stream.
     pub stream: StreamKey,
+    /// The event's own id.
+    pub event_id: String,
     /// The event's version.
     pub version: Version,
     /// The event's offset.
@@ -35,21 +37,21 @@ pub struct ArchivedRequest {
     pub recorded_at: Timestamp,
 }
 
-const WATERMARK: &str = "SELECT next_offset, epoch FROM spina.watermarks WHERE context = $1 AND partition = $2";
+// An owner may have written nothing and archived nothing: its announcement still counts, so that epochs grow.
+const WATERMARK: &str = "SELECT coalesce(max(next_offset), 0), coalesce(max(epoch), 0) FROM ( \
+    SELECT next_offset, epoch FROM spina.watermarks WHERE context = $1 AND partition = $2 \
+    UNION ALL SELECT NULL, epoch FROM spina.owners WHERE context = $1 AND partition = $2) AS known";
 const STREAMS: &str = "SELECT stream, version FROM spina.streams WHERE context = $1 AND partition = $2";
 const REQUESTS: &str = "SELECT coalesce(request_id, event_id), stream, version, log_offset, event_type, value, \
-    recorded_at FROM spina.events WHERE context = $1 AND partition = $2 AND recorded_at >= $3 \
+    recorded_at, event_id FROM spina.events WHERE context = $1 AND partition = $2 AND recorded_at >= $3 \
     ORDER BY log_offset DESC LIMIT $4";
 
 impl Store {
     /// How far the partition is archived; offset 0 if nothing is.
     pub async fn watermark(&self, context: &ContextName, partition: i32) -> Result<Watermark, StoreError> {
         let client = self.client().await?;
-        let row = client.query_opt(WATERMARK, &[&context.as_str(), &partition]).await?;
-        Ok(row.map_or_else(Watermark::default, |row| Watermark {
-            next_offset: row.get(0),
-            epoch: row.get::<_, i64>(1).unsigned_abs(),
-        }))
+        let row = client.query_one(WATERMARK, &[&context.as_str(), &partition]).await?;
+        Ok(Watermark { next_offset: row.get(0), epoch: row.get::<_, i64>(1).unsigned_abs() })
     }
 
     /// Tells every archived stream of the partition and its version. They are read in one go, not held together.
@@ -89,6 +91,7 @@ impl Store {
                 offset: row.try_get(3)?,
                 fingerprint: spina_core::ledger::event_fingerprint(row.try_get(4)?, row.try_get(5)?),
                 recorded_at: from_sql_time(row.try_get(6)?),
+                event_id: row.try_get(7)?,
             });
         }
         requests.reverse();

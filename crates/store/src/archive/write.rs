@@ -74,12 +74,12 @@ const MOVE_WATERMARK: &str = "UPDATE spina.watermarks SET next_offset = $3, epoc
     WHERE context = $1 AND partition = $2";
 
 impl Store {
-    /// Stores a run in one transaction, `synchronous_commit` off: a crash of the database loses events and watermark
-    /// together, and the log has both.
+    /// Stores a run in one transaction, durably: what is archived may go from the owner's memory, so a crash of the
+    /// database must not take it back. A run is many events, so this is one flush for many.
     pub async fn archive(&self, run: Run<'_>) -> Result<ArchiveOutcome, StoreError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
+        transaction.batch_execute("SET LOCAL synchronous_commit = on").await?;
         let found = lock_watermark(&transaction, run).await?;
         if found.next_offset != run.from_offset || found.epoch > run.epoch {
             transaction.rollback().await?;

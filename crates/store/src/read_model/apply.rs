@@ -4,18 +4,24 @@ use deadpool_postgres::{Object, Transaction};
 use postgres_types::ToSql;
 use spina_core::{Batch, Cell, ModelShape, RowChange};
 
+use super::changes::changed;
 use super::rows::{Row, Statement, delete, grouped, upsert};
 use super::sql::table;
 use super::{Lease, ModelName, Slot};
+use crate::dead_letters::{self as letters, LetterChanges};
 use crate::{Store, StoreError};
 
 /// Statements that one connection keeps prepared; beyond that it starts over.
 const PREPARED_MAX: usize = 256;
 
-/// The changes of a batch, sorted by key: neighbours in the table are written one after the other.
+/// The changes of a batch, sorted by key: neighbours in the table are written one after the other. With what it changes
+/// about dead letters.
 #[derive(Debug, Default)]
 pub struct RowBatch {
     rows: Vec<(Vec<Cell>, RowChange)>,
+    letters: LetterChanges,
+    /// Whether the model's topic is to be told.
+    told: bool,
 }
 
 /// What became of a batch.
@@ -35,11 +41,25 @@ impl From<Batch> for RowBatch {
                 a.iter().zip(b).map(|(a, b)| a.compare(b)).find(|order| *order != Some(std::cmp::Ordering::Equal));
             differing.flatten().unwrap_or(std::cmp::Ordering::Equal)
         });
-        Self { rows }
+        Self { rows, letters: LetterChanges::default(), told: false }
     }
 }
 
 impl RowBatch {
+    /// The same rows, with these letters.
+    #[must_use]
+    pub fn with_letters(mut self, letters: LetterChanges) -> Self {
+        self.letters = letters;
+        self
+    }
+
+    /// The same rows; whether they are noted for the model's topic, see [`Store::keep_changes`].
+    #[must_use]
+    pub fn told(mut self, told: bool) -> Self {
+        self.told = told;
+        self
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -57,7 +77,8 @@ const MOVE_CHECKPOINT: &str = "UPDATE spina.models SET next_offsets = $5 \
 
 impl Store {
     /// Applies a batch that leads from the lease's offsets to `next_offsets`. `synchronous_commit` is off: a crash of
-    /// the database loses rows and checkpoint together, and the log gives them again.
+    /// the database loses rows and checkpoint together, and the log gives them again. Only what a person asked to be done
+    /// with dead letters is waited for.
     ///
     /// After an error it is not known whether the batch was committed; [`Store::resume_model`] finds out.
     pub async fn apply(
@@ -74,7 +95,9 @@ impl Store {
             client.statement_cache.clear();
         }
         let transaction = client.transaction().await?;
-        transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
+        if !batch.letters.is_asked_for() {
+            transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
+        }
         let (context, slot_name) = (name.context.as_str(), slot.name());
         let guard: [&(dyn ToSql + Sync); 6] =
             [&context, &name.model, &slot_name, &lease.generation, &next_offsets, &lease.next_offsets];
@@ -83,6 +106,11 @@ impl Store {
             return Ok(Applied::LeaseLost);
         }
         write(&transaction, &table(name, slot), shape, batch).await?;
+        if batch.told && !batch.is_empty() {
+            let keys: Vec<&[Cell]> = batch.rows.iter().map(|(key, _)| key.as_slice()).collect();
+            execute(&transaction, &changed(name, shape, &keys)?).await?;
+        }
+        letters::write(&transaction, name, slot, &batch.letters).await?;
         transaction.commit().await?;
         Ok(Applied::Committed)
     }

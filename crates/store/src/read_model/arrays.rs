@@ -11,7 +11,7 @@ const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// An instant in PostgreSQL's binary form.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PgTime(pub Timestamp);
+pub(crate) struct PgTime(pub Timestamp);
 
 impl ToSql for PgTime {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {

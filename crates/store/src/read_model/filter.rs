@@ -3,8 +3,6 @@
 
 use spina_core::{Cell, CellType, ModelShape};
 
-use super::sql::read_type;
-
 /// Most conditions of one query.
 const FILTERS_MAX: usize = 16;
 /// Most columns of an order.
@@ -100,8 +98,7 @@ impl Order {
 }
 
 fn column(shape: &ModelShape, field: &str) -> Result<CellType, BadQuery> {
-    let key = shape.key.iter().find(|key| key.name == field).map(|key| key.cell);
-    let found = key.or_else(|| shape.columns.iter().find(|column| column.name == field).map(read_type));
+    let found = shape.seen().find(|(name, _)| *name == field).map(|(_, cell)| cell);
     found.ok_or_else(|| {
         let names = shape.key.iter().map(|key| &key.name).chain(shape.columns.iter().map(|column| &column.name));
         let names: Vec<_> = names.map(String::as_str).collect();

@@ -74,9 +74,12 @@ const RENEW_OWN: &str = "UPDATE spina.models SET generation = nextval('spina.gen
 const INSERT: &str = "INSERT INTO spina.models (context, model, slot, generation, next_offsets, fingerprint, shape) \
     VALUES ($1, $2, $3, nextval('spina.generations'), $4, $5, $6) RETURNING generation, next_offsets";
 const DELETE: &str = "DELETE FROM spina.models WHERE context = $1 AND model = $2 AND slot = $3";
+/// A table that starts from nothing starts without letters: the log gives those again too.
+pub(super) const FORGET_LETTERS: &str =
+    "DELETE FROM spina.dead_letters WHERE context = $1 AND model = $2 AND slot = $3";
 const HOLDS: &str = "SELECT generation = $4 AND next_offsets = $5 FROM spina.models \
     WHERE context = $1 AND model = $2 AND slot = $3";
-const PAUSE: &str = "UPDATE spina.models SET paused = $3 WHERE context = $1 AND model = $2 AND slot = 'live'";
+const PAUSE: &str = "UPDATE spina.models SET paused = $4 WHERE context = $1 AND model = $2 AND slot = $3";
 
 impl Store {
     /// Takes a table over, from offset 0 if it does not exist yet. Waits for a transaction of the former writer, which
@@ -104,7 +107,7 @@ impl Store {
             }
             let row = transaction.query_one(RENEW, &[&name.context.as_str(), &name.model, &slot.name()]).await?;
             transaction.commit().await?;
-            return Ok(Taking::Taken(lease(&row)?));
+            return Ok(Taking::Taken(lease_of(&row)?));
         }
         let lease = start(&transaction, name, slot, shape, fingerprint, partitions).await?;
         transaction.commit().await?;
@@ -135,7 +138,7 @@ impl Store {
         let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
             [&name.context.as_str(), &name.model, &slot.name(), &generation];
         let row = client.query_opt(RENEW_OWN, &parameters).await?;
-        row.map_or(Ok(Resumed::Superseded), |row| lease(&row).map(Resumed::Going))
+        row.map_or(Ok(Resumed::Superseded), |row| lease_of(&row).map(Resumed::Going))
     }
 
     /// Whether the books still say what the lease says. They may not though nothing was written: another writer took
@@ -155,16 +158,16 @@ impl Store {
         rows.iter().map(model_row).collect()
     }
 
-    /// Remembers whether a person has paused the model.
-    pub async fn set_model_paused(&self, name: &ModelName, paused: bool) -> Result<(), StoreError> {
+    /// Remembers whether a person has paused the filling of a table.
+    pub async fn set_model_paused(&self, name: &ModelName, slot: Slot, paused: bool) -> Result<(), StoreError> {
         let client = self.client().await?;
-        client.execute(PAUSE, &[&name.context.as_str(), &name.model, &paused]).await?;
+        client.execute(PAUSE, &[&name.context.as_str(), &name.model, &slot.name(), &paused]).await?;
         Ok(())
     }
 }
 
 /// Creating schemas and tables is serialised per context: `IF NOT EXISTS` alone races.
-async fn lock_context(transaction: &Transaction<'_>, context: &ContextName) -> Result<(), StoreError> {
+pub(super) async fn lock_context(transaction: &Transaction<'_>, context: &ContextName) -> Result<(), StoreError> {
     if context.as_str().len() > SCHEMA_BYTES_MAX {
         let message =
             format!("the context name {context} is longer than {SCHEMA_BYTES_MAX} bytes, a schema cannot bear it");
@@ -176,7 +179,11 @@ async fn lock_context(transaction: &Transaction<'_>, context: &ContextName) -> R
     Ok(())
 }
 
-async fn table_exists(transaction: &Transaction<'_>, name: &ModelName, slot: Slot) -> Result<bool, StoreError> {
+pub(super) async fn table_exists(
+    transaction: &Transaction<'_>,
+    name: &ModelName,
+    slot: Slot,
+) -> Result<bool, StoreError> {
     let row = transaction.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table(name, slot)]).await?;
     Ok(row.try_get(0)?)
 }
@@ -191,15 +198,16 @@ async fn start(
 ) -> Result<Lease, StoreError> {
     let context = name.context.as_str();
     transaction.execute(DELETE, &[&context, &name.model, &slot.name()]).await?;
+    transaction.execute(FORGET_LETTERS, &[&context, &name.model, &slot.name()]).await?;
     let (drop_it, create_it) = (format!("DROP TABLE IF EXISTS {}", table(name, slot)), create_table(name, slot, shape));
     transaction.batch_execute(&format!("{drop_it};\n{create_it}")).await?;
     let (offsets, shape) = (vec![0_i64; partitions], serde_json::to_value(shape)?);
     let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
         [&context, &name.model, &slot.name(), &offsets, &fingerprint, &shape];
-    lease(&transaction.query_one(INSERT, &parameters).await?)
+    lease_of(&transaction.query_one(INSERT, &parameters).await?)
 }
 
-fn lease(row: &Row) -> Result<Lease, StoreError> {
+pub(super) fn lease_of(row: &Row) -> Result<Lease, StoreError> {
     Ok(Lease { generation: row.try_get(0)?, next_offsets: row.try_get(1)? })
 }
 
@@ -211,6 +219,7 @@ fn model_row(row: &Row) -> Result<ModelRow, StoreError> {
     let slot = match row.try_get(1)? {
         "live" => Slot::Live,
         "rebuild" => Slot::Rebuild,
+        "old" => Slot::Old,
         _ => return Err(StoreError::Corrupt { what: "a model's slot" }),
     };
     Ok(ModelRow {

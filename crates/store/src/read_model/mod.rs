@@ -11,6 +11,8 @@
 
 mod apply;
 mod arrays;
+mod changes;
+mod compare;
 mod cursor;
 mod ddl;
 mod filter;
@@ -25,10 +27,13 @@ use std::fmt;
 use spina_core::ContextName;
 
 pub use apply::{Applied, RowBatch};
+pub(crate) use arrays::PgTime;
+pub use changes::{ChangedRow, Entry};
+pub use compare::{Comparison, Difference};
 pub use filter::{BadQuery, Filter, Order};
 pub use lease::{Lease, ModelRow, Resumed, Taking};
 pub use query::{LIMIT_MAX, ListQuery, Page, parse_key};
-pub use rebuild::Swap;
+pub use rebuild::{Swap, SwapBack};
 
 /// Longest context name that can be a schema's name: PostgreSQL cuts names at 63 bytes.
 const SCHEMA_BYTES_MAX: usize = 63;
@@ -55,13 +60,16 @@ pub enum Slot {
     Live,
     /// The shadow that a rebuild fills.
     Rebuild,
+    /// The one that the last swap put aside.
+    Old,
 }
 
 impl Slot {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Live => "live",
             Self::Rebuild => "rebuild",
+            Self::Old => "old",
         }
     }
 
@@ -70,6 +78,7 @@ impl Slot {
         match self {
             Self::Live => model.to_owned(),
             Self::Rebuild => format!("{model}__rebuild"),
+            Self::Old => format!("{model}__old"),
         }
     }
 }

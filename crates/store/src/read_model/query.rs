@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 
 use super::arrays::PgTime;
 use super::filter::{BadQuery, Filter, Operator, Order, parse_cell};
-use super::sql::{bound_type, ident, key_idents, read_type, table};
+use super::sql::{bound_type, ident, key_idents, table};
 use super::{ModelName, Slot, cursor};
 use crate::{Store, StoreError};
 
@@ -173,24 +173,24 @@ fn beyond(order: &[Order], values: &[Cell], parameters: &mut Parameters) -> Stri
 }
 
 fn select(name: &ModelName, shape: &ModelShape) -> String {
-    let columns = columns(shape).map(|(name, cell)| match cell {
-        CellType::Uuid | CellType::Decimal | CellType::Date => format!("{}::text", ident(name)),
-        CellType::Bool | CellType::Long | CellType::Double | CellType::Text | CellType::Timestamp | CellType::Json => {
-            ident(name)
-        }
-    });
+    let columns = shape.seen().map(|(name, cell)| as_read(ident(name), cell));
     format!("SELECT {} FROM {}", columns.collect::<Vec<_>>().join(", "), table(name, Slot::Live))
 }
 
-/// Names and types of what a reader sees, in order.
-fn columns(shape: &ModelShape) -> impl Iterator<Item = (&str, CellType)> {
-    let key = shape.key.iter().map(|key| (key.name.as_str(), key.cell));
-    key.chain(shape.columns.iter().map(|column| (column.name.as_str(), read_type(column))))
+/// A column as [`json_row`] reads it.
+pub(super) fn as_read(column: String, cell: CellType) -> String {
+    match cell {
+        CellType::Uuid | CellType::Decimal | CellType::Date => format!("{column}::text"),
+        CellType::Bool | CellType::Long | CellType::Double | CellType::Text | CellType::Timestamp | CellType::Json => {
+            column
+        }
+    }
 }
 
-fn json_row(shape: &ModelShape, row: &Row) -> Result<Map<String, Value>, StoreError> {
+/// A row whose columns are those that a reader sees, in order; others may follow.
+pub(super) fn json_row(shape: &ModelShape, row: &Row) -> Result<Map<String, Value>, StoreError> {
     let mut object = Map::new();
-    for (index, (name, cell)) in columns(shape).enumerate() {
+    for (index, (name, cell)) in shape.seen().enumerate() {
         let value = match cell {
             CellType::Bool => row.try_get::<_, Option<bool>>(index)?.map(Value::from),
             CellType::Long => row.try_get::<_, Option<i64>>(index)?.map(Value::from),

@@ -1,8 +1,17 @@
-//! Putting a rebuilt table in the place of the live one.
+//! Putting a rebuilt table in the place of the live one, and the live one back.
+//!
+//! ```text
+//!   rebuild -- swap --> live -- swap --> old        old <-- swap back --> live
+//! ```
+//!
+//! Table, books and dead letters move together, in one transaction, which also notes for the model's topic what rows differ.
 
+use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
-use super::sql::{ident, old_table, old_table_name, table};
+use super::changes::replaced_by;
+use super::lease::{FORGET_LETTERS, lease_of, table_exists};
+use super::sql::{ident, table};
 use super::{Lease, ModelName, Slot};
 use crate::{Store, StoreError};
 
@@ -20,17 +29,27 @@ pub enum Swap {
     LeaseLost,
 }
 
+/// What became of a swap back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapBack {
+    /// The former table is live again, and the other one is put aside.
+    Done,
+    /// No former table is kept.
+    Nothing,
+}
+
 const LOCK: &str =
     "SELECT next_offsets FROM spina.models WHERE context = $1 AND model = $2 AND slot = 'live' FOR UPDATE";
 const LOCK_REBUILD: &str = "SELECT next_offsets FROM spina.models \
     WHERE context = $1 AND model = $2 AND slot = 'rebuild' AND generation = $3 FOR UPDATE";
-const DROP_LIVE: &str = "DELETE FROM spina.models WHERE context = $1 AND model = $2 AND slot = 'live'";
-const PROMOTE: &str = "UPDATE spina.models SET slot = 'live', generation = nextval('spina.generations') \
-    WHERE context = $1 AND model = $2 AND slot = 'rebuild' RETURNING generation, next_offsets";
-const FORGET: &str = "DELETE FROM spina.models WHERE context = $1 AND model = $2 AND slot = 'rebuild'";
+const LOCK_OLD: &str = "SELECT 1 FROM spina.models WHERE context = $1 AND model = $2 AND slot = 'old' FOR UPDATE";
+const MOVE_LETTERS: &str = "UPDATE spina.dead_letters SET slot = $4 WHERE context = $1 AND model = $2 AND slot = $3";
+const MOVE: &str = "UPDATE spina.models SET slot = $4, paused = false, generation = nextval('spina.generations') \
+    WHERE context = $1 AND model = $2 AND slot = $3 RETURNING generation, next_offsets";
+const FORGET: &str = "DELETE FROM spina.models WHERE context = $1 AND model = $2 AND slot = $3";
 
 impl Store {
-    /// Swaps tables and checkpoints in one transaction. The former table is kept as `<model>__old` until the next swap.
+    /// Swaps tables and checkpoints in one transaction. The former table is kept until the next swap.
     ///
     /// Whoever fills the live table finds its lease lost; readers see the one table or the other, never a mixture. The
     /// statement gives up after 5 s if a long read holds the table, as a transient error.
@@ -49,32 +68,72 @@ impl Store {
         if let Some(live) = live.filter(|live| rebuilt.iter().zip(live).any(|(rebuilt, live)| rebuilt < live)) {
             return Ok(Swap::Behind { live });
         }
-        transaction.batch_execute(&renames(name)).await?;
-        transaction.execute(DROP_LIVE, &names).await?;
-        let row = transaction.query_one(PROMOTE, &names).await?;
-        let lease = Lease { generation: row.try_get(0)?, next_offsets: row.try_get(1)? };
+        replaced_by(&transaction, name, Slot::Rebuild).await?;
+        forget(&transaction, name, Slot::Old).await?;
+        shift(&transaction, name, Slot::Live, Slot::Old).await?;
+        let Some(lease) = shift(&transaction, name, Slot::Rebuild, Slot::Live).await? else {
+            return Ok(Swap::LeaseLost);
+        };
         transaction.commit().await?;
         Ok(Swap::Done(lease))
     }
 
-    /// Drops the table of a rebuild that is not to be finished, if there is one.
-    pub async fn drop_rebuild(&self, name: &ModelName) -> Result<(), StoreError> {
+    /// Puts the table that the last swap put aside in the place of the live one, with its checkpoint and dead letters, in
+    /// one transaction. The live one is put aside in its stead, so the same call leads forward again.
+    ///
+    /// # Errors
+    /// A transient one when a long read holds a table for more than 5 s.
+    pub async fn swap_back(&self, name: &ModelName) -> Result<SwapBack, StoreError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        transaction.execute(FORGET, &[&name.context.as_str(), &name.model]).await?;
-        transaction.batch_execute(&format!("DROP TABLE IF EXISTS {}", table(name, Slot::Rebuild))).await?;
+        transaction.batch_execute("SET LOCAL lock_timeout = '5s'").await?;
+        let names: [&(dyn ToSql + Sync); 2] = [&name.context.as_str(), &name.model];
+        transaction.query_opt(LOCK, &names).await?;
+        let kept = transaction.query_opt(LOCK_OLD, &names).await?.is_some();
+        if !kept || !table_exists(&transaction, name, Slot::Old).await? {
+            return Ok(SwapBack::Nothing);
+        }
+        // A rebuild under way would have to be compared with another table now: it goes, and its place is free for a turn.
+        forget(&transaction, name, Slot::Rebuild).await?;
+        replaced_by(&transaction, name, Slot::Old).await?;
+        for (from, to) in [(Slot::Live, Slot::Rebuild), (Slot::Old, Slot::Live), (Slot::Rebuild, Slot::Old)] {
+            shift(&transaction, name, from, to).await?;
+        }
+        transaction.commit().await?;
+        Ok(SwapBack::Done)
+    }
+
+    /// Drops a table that is not live, with its books and letters, if there is one: that of a rebuild which is not to be
+    /// finished, or the one that a swap put aside.
+    pub async fn drop_table(&self, name: &ModelName, slot: Slot) -> Result<(), StoreError> {
+        debug_assert_ne!(slot, Slot::Live, "a live table is never dropped");
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        forget(&transaction, name, slot).await?;
         transaction.commit().await?;
         Ok(())
     }
 }
 
-fn renames(name: &ModelName) -> String {
-    format!(
-        "DROP TABLE IF EXISTS {};\nALTER TABLE IF EXISTS {} RENAME TO {};\nALTER TABLE {} RENAME TO {}",
-        old_table(name),
-        table(name, Slot::Live),
-        ident(&old_table_name(name)),
-        table(name, Slot::Rebuild),
-        ident(&name.model),
-    )
+async fn forget(transaction: &Transaction<'_>, name: &ModelName, slot: Slot) -> Result<(), StoreError> {
+    let of: [&(dyn ToSql + Sync); 3] = [&name.context.as_str(), &name.model, &slot.name()];
+    transaction.execute(FORGET, &of).await?;
+    transaction.execute(FORGET_LETTERS, &of).await?;
+    transaction.batch_execute(&format!("DROP TABLE IF EXISTS {}", table(name, slot))).await?;
+    Ok(())
+}
+
+/// Moves a table to another place, which must be free. Whoever fills it has lost it.
+async fn shift(
+    transaction: &Transaction<'_>,
+    name: &ModelName,
+    from: Slot,
+    to: Slot,
+) -> Result<Option<Lease>, StoreError> {
+    let rename = format!("ALTER TABLE IF EXISTS {} RENAME TO {}", table(name, from), ident(&to.table(&name.model)));
+    transaction.batch_execute(&rename).await?;
+    let places: [&(dyn ToSql + Sync); 4] = [&name.context.as_str(), &name.model, &from.name(), &to.name()];
+    transaction.execute(MOVE_LETTERS, &places).await?;
+    let row = transaction.query_opt(MOVE, &places).await?;
+    row.as_ref().map(lease_of).transpose()
 }

@@ -86,6 +86,26 @@ pub(super) fn delete<'a>(table: &str, shape: &ModelShape, keys: &[&'a [Cell]]) -
     Ok(Statement { sql, arrays: columns.arrays })
 }
 
+/// Inserts keys into the table of changes; those that are there get the new stamp.
+pub(super) fn note<'a>(
+    table: &str,
+    shape: &ModelShape,
+    keys: &[&'a [Cell]],
+    stamp: &str,
+) -> Result<Statement<'a>, StoreError> {
+    let rows: Vec<Row<'a>> = keys.iter().map(|key| (*key, &[][..])).collect();
+    let columns = Columns::of_key(shape, &rows)?;
+    let names = columns.names.join(", ");
+    let sql = format!(
+        "INSERT INTO {table} ({names}, spina__stamp) SELECT {}, {stamp} FROM UNNEST({}) AS u ({}) \
+         ON CONFLICT ({names}) DO UPDATE SET spina__stamp = excluded.spina__stamp",
+        columns.selects.join(", "),
+        columns.unnest.join(", "),
+        columns.aliases().join(", "),
+    );
+    Ok(Statement { sql, arrays: columns.arrays })
+}
+
 /// What is inserted, column by column.
 struct Columns<'a> {
     names: Vec<String>,

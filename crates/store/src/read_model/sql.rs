@@ -1,6 +1,6 @@
 //! Names and types as SQL.
 
-use spina_core::{CellType, Column, Fold, ModelShape};
+use spina_core::{CellType, ModelShape};
 
 use super::{ModelName, Slot};
 
@@ -14,13 +14,9 @@ pub(super) fn table(name: &ModelName, slot: Slot) -> String {
     qualified(name, &slot.table(&name.model))
 }
 
-/// The table that the last swap put aside.
-pub(super) fn old_table(name: &ModelName) -> String {
-    qualified(name, &old_table_name(name))
-}
-
-pub(super) fn old_table_name(name: &ModelName) -> String {
-    format!("{}__old", name.model)
+/// The table of the model's changes that its topic has not been told of.
+pub(super) fn changes_table(name: &ModelName) -> String {
+    qualified(name, &format!("{}__changes", name.model))
 }
 
 fn qualified(name: &ModelName, table: &str) -> String {
@@ -54,15 +50,6 @@ pub(super) fn bound_type(cell: CellType) -> (&'static str, Option<&'static str>)
         CellType::Decimal => ("text", Some("numeric")),
         CellType::Date => ("text", Some("date")),
         CellType::Json => ("text", Some("jsonb")),
-    }
-}
-
-/// What a reader sees in a column: means are doubles whatever they average.
-pub(super) fn read_type(column: &Column) -> CellType {
-    match column.fold {
-        Fold::Mean => CellType::Double,
-        Fold::Add => CellType::Long,
-        Fold::Set | Fold::Last | Fold::Min | Fold::Max => column.cell,
     }
 }
 

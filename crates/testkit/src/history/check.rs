@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::index::Index;
-use super::requests;
 use super::{Invariant, Logged, Operation, Outcome, Violation};
+use super::{conflicts, requests};
 
 /// Violations that are described; one bug breaks an invariant many times.
 const VIOLATIONS_MAX: usize = 100;
@@ -24,6 +24,15 @@ impl Report {
         self.count == 0
     }
 
+    /// Both in one.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.count += other.count;
+        self.violations.extend(other.violations);
+        self.violations.truncate(VIOLATIONS_MAX);
+        self
+    }
+
     pub(super) fn add(&mut self, invariant: Invariant, what: impl FnOnce() -> String) {
         self.count += 1;
         if self.violations.len() < VIOLATIONS_MAX {
@@ -41,6 +50,8 @@ pub fn check(operations: &[Operation], log: &[Logged]) -> Report {
     acknowledged(operations, &index, &mut report);
     duplicates(log, &mut report);
     phantoms(log, &index, &mut report);
+    conflicts::accepted(operations, log, &mut report);
+    conflicts::refused(operations, log, &index, &mut report);
     real_time(log, &index, &mut report);
     requests::once(operations, log, &mut report);
     requests::stable(operations, &mut report);

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! operations (invoked, answered) ─┐
-//!                                 ├─▶ check ─▶ violations of I1-I4, I6, I7
+//!                                 ├─▶ check ─▶ violations of I1-I7
 //! final committed read ───────────┘
+//! commands, offsets, replies ───────▶ conservation ─▶ violations of I10
 //! ```
 //!
 //! | | invariant | broken when |
@@ -12,22 +13,31 @@
 //! | I2 | no acknowledged loss | an acknowledged append is not whole at the versions it was told, with the same payload |
 //! | I3 | no duplicate | an event id, or a request, is in the log twice |
 //! | I4 | no phantom | an event in the log belongs to a conflict, a rejection, a definite failure, or nobody |
+//! | I5 | conflicts right both ways | accepted though the expected version was not there; a conflict though it was all the time |
 //! | I6 | real time | A was acknowledged before B was invoked on the same stream, yet B has the lower version |
 //! | I7 | stable retries | an acknowledged request got another answer later, or its key another payload |
+//! | I10 | conservation | a consumed command has no reply or two, or there is a reply to no consumed command |
+//! | I15 | not vacuous | too few operations succeeded while no fault was on |
 //!
 //! Pure, and linear in the number of operations and events.
 
 mod check;
+mod conflicts;
+mod conservation;
 mod index;
 mod requests;
+mod vacuity;
 mod violation;
 
 use spina_codec::headers::HeaderError;
 use spina_codec::headers::read_event_headers;
+use spina_core::ExpectedVersion;
 use spina_core::ledger::event_fingerprint;
 use spina_log::Fetched;
 
 pub use check::{Report, check};
+pub use conservation::{Commands, conservation};
+pub use vacuity::not_vacuous;
 pub use violation::{Invariant, Violation};
 
 /// One append as its client saw it. Retries are operations of their own with the same request.
@@ -35,6 +45,8 @@ pub use violation::{Invariant, Violation};
 pub struct Operation {
     /// The stream.
     pub stream: String,
+    /// What the writer believed of the stream.
+    pub expected: ExpectedVersion,
     /// Idempotency key, where it is not the first event's id.
     pub request: Option<String>,
     /// The events, in order.
@@ -152,3 +164,5 @@ impl Operation {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_beliefs;

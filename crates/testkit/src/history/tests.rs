@@ -1,15 +1,18 @@
 //! A sound history passes; each planted violation is caught, under its own number.
 
+use spina_core::Version;
+
 use super::*;
 
 /// An append of `events` to `stream` that was told to begin at version `first`, its last event at `offset`. It lasts from
 /// `at` to `at + 5`, its request is `<stream>/<first>`, its events' ids `<request>/<n>`.
-fn appended(stream: &str, first: u64, events: u64, offset: i64, at: u64) -> Operation {
+pub(super) fn appended(stream: &str, first: u64, events: u64, offset: i64, at: u64) -> Operation {
     let request = format!("{stream}/{first}");
     let payload = |n| Payload { id: format!("{request}/{n}"), hash: first * 100 + n };
     let place = Place { first, last: first + events - 1, partition: 0, offset };
     Operation {
         stream: stream.to_owned(),
+        expected: ExpectedVersion::Any,
         events: (0..events).map(payload).collect(),
         request: Some(request),
         invoked: at,
@@ -35,9 +38,9 @@ fn logged(operation: &Operation) -> Vec<Logged> {
 }
 
 #[derive(Clone)]
-struct History {
-    operations: Vec<Operation>,
-    log: Vec<Logged>,
+pub(super) struct History {
+    pub(super) operations: Vec<Operation>,
+    pub(super) log: Vec<Logged>,
 }
 
 /// Two streams, three appends of the first; then a conflict, a failure, a rejection, and a retry that got its old answer.
@@ -51,7 +54,8 @@ fn sound() -> History {
     let log = operations.iter().flat_map(logged).collect();
     let mut history = History { operations, log };
     for (n, outcome) in [Outcome::Conflict, Outcome::Rejected, Outcome::Failed].into_iter().enumerate() {
-        history.operations.push(Operation { outcome, ..appended("a-1", 90 + n as u64, 1, 0, 30) });
+        let expected = ExpectedVersion::Exact(Version(89 + n as u64));
+        history.operations.push(Operation { outcome, expected, ..appended("a-1", 90 + n as u64, 1, 0, 30) });
     }
     history.operations.push(Operation { invoked: 40, completed: 45, ..history.operations[2].clone() });
     history
@@ -59,7 +63,7 @@ fn sound() -> History {
 
 /// The invariants that the history breaks after `plant` has changed it.
 #[track_caller]
-fn broken_by(plant: impl FnOnce(&mut History)) -> Vec<Invariant> {
+pub(super) fn broken_by(plant: impl FnOnce(&mut History)) -> Vec<Invariant> {
     let mut history = sound();
     plant(&mut history);
     let report = check(&history.operations, &history.log);
@@ -212,7 +216,8 @@ fn a_refused_append_may_succeed_when_it_is_sent_again() {
     let broken = broken_by(|history| {
         let refused = history.operations[4].clone();
         let place = Place { first: 5, last: 5, partition: 0, offset: 20 };
-        let retry = Operation { invoked: 60, completed: 65, outcome: Outcome::Ok(Some(place)), ..refused };
+        let (expected, outcome) = (ExpectedVersion::Exact(Version(4)), Outcome::Ok(Some(place)));
+        let retry = Operation { invoked: 60, completed: 65, expected, outcome, ..refused };
         history.log.extend(logged(&retry));
         history.operations.push(retry);
     });
@@ -252,7 +257,11 @@ fn a_version_below_one_that_was_acknowledged_before_is_caught() {
 #[test]
 fn another_answer_to_the_same_request_is_caught() {
     for outcome in [Outcome::Conflict, Outcome::Rejected] {
-        assert_eq!(broken_by(|history| history.operations[7].outcome = outcome), [Invariant::I7], "{outcome:?}");
+        let expected = ExpectedVersion::Exact(Version(1));
+        let broken = broken_by(|history| {
+            history.operations[7] = Operation { outcome, expected, ..history.operations[7].clone() }
+        });
+        assert_eq!(broken, [Invariant::I7], "{outcome:?}");
     }
     let elsewhere = broken_by(|history| {
         let place = Place { first: 2, last: 3, partition: 0, offset: 99 };

@@ -13,10 +13,16 @@ pub enum Invariant {
     I3,
     /// No phantom.
     I4,
+    /// Conflicts right both ways.
+    I5,
     /// Real time.
     I6,
     /// Stable retries.
     I7,
+    /// Conservation of commands.
+    I10,
+    /// Not vacuous.
+    I15,
 }
 
 /// A broken invariant, and where.
@@ -36,8 +42,11 @@ impl fmt::Display for Invariant {
             Self::I2 => "I2 no acknowledged loss",
             Self::I3 => "I3 no duplicate",
             Self::I4 => "I4 no phantom",
+            Self::I5 => "I5 conflicts right both ways",
             Self::I6 => "I6 real time",
             Self::I7 => "I7 stable retries",
+            Self::I10 => "I10 conservation of commands",
+            Self::I15 => "I15 not vacuous",
         })
     }
 }

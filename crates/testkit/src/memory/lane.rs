@@ -1,10 +1,11 @@
 //! A lane of the log in memory. Its answers are those of `spina_log`'s own, also when it is dead or used in wrong order.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use spina_log::{Lane, Window, WriteError};
 
+use super::network::{Effect, Journey, Passage, Request, Sent};
 use super::partition::Fate;
 use super::{Fault, MemoryLog};
 
@@ -59,21 +60,44 @@ impl MemoryLane {
         (number, inner.faults.get(&number).copied(), inner.held.remove(&number))
     }
 
-    fn write(&self, number: usize, window: Window) -> Result<Vec<i64>, WriteError> {
-        let mut inner = self.log.lock();
-        inner.check_owner(&self.id, self.epoch, false)?;
-        let id = inner.ids.get_mut(&self.id).expect("an open lane has an id");
-        id.open = Some(number);
-        if let Some(consumed) = window.consumed {
-            let group = consumed.member.group;
-            let offsets = consumed.offsets.into_iter();
-            id.offsets = offsets.map(|(topic, partition, next)| ((group.clone(), topic, partition), next)).collect();
+    fn sent(&self, number: usize, effect: Effect) -> Sent {
+        Sent { id: self.id.clone(), epoch: self.epoch, number, effect, answer: Arc::default() }
+    }
+
+    /// Stages over the network. What goes wrong is aborted at once, as the client does.
+    async fn stage_over(&self, passage: Passage, number: usize, window: Window) -> Result<Vec<i64>, WriteError> {
+        let answer = self.log.send(passage, self.sent(number, Effect::Write { window })).await;
+        match answer {
+            Some(Ok(offsets)) => Ok(offsets),
+            Some(Err(error @ WriteError::Fenced { .. })) => Err(error),
+            Some(Err(_)) | None => {
+                let mut inner = self.log.lock();
+                inner.fates[number - 1] = Fate::Aborted;
+                inner.check_owner(&self.id, self.epoch, false)?;
+                inner.end_transaction(&self.id, Fate::Aborted);
+                Err(WriteError::Aborted { reason: "the network lost a record".to_owned() })
+            }
         }
-        let place = |record: spina_log::NewRecord| {
-            let partition = inner.partitions.entry((record.topic.clone(), record.partition)).or_default();
-            partition.append(number, record)
-        };
-        Ok(window.records.into_iter().map(place).collect())
+    }
+
+    async fn commit_over(&self, passage: Passage, number: usize) -> Result<(), WriteError> {
+        let answer = self.log.send(passage, self.sent(number, Effect::End { fate: Fate::Committed })).await;
+        match (answer, passage.journey) {
+            (Some(answer), _) => answer.map(drop),
+            (None, Journey::Refused) => {
+                let mut inner = self.log.lock();
+                inner.check_owner(&self.id, self.epoch, false)?;
+                inner.end_transaction(&self.id, Fate::Aborted);
+                Err(WriteError::Aborted { reason: "the log refused the commit".to_owned() })
+            }
+            (None, _) => Err(WriteError::Unknown { reason: "no answer to the commit".to_owned() }),
+        }
+    }
+
+    async fn abort_over(&self, passage: Passage, number: usize) -> Result<(), WriteError> {
+        let answer = self.log.send(passage, self.sent(number, Effect::End { fate: Fate::Aborted })).await;
+        let lost = || Err(WriteError::Broken { reason: "no answer to the abort".to_owned() });
+        answer.map_or_else(lost, |answer| answer.map(drop))
     }
 
     /// Ends transaction `number` as its fault, if it has one, wants it.
@@ -122,7 +146,17 @@ impl Lane for MemoryLane {
         if fault == Some(Fault::FencedAtStage) {
             self.log.lock().open_id(&self.id);
         }
-        let written = self.write(number, window);
+        if let Some(passage) = self.log.passage(Request::Stage) {
+            let staged = self.stage_over(passage, number, window).await;
+            return match staged {
+                Ok(offsets) => {
+                    self.set(Stage::Staged(Some(number)));
+                    Ok(offsets)
+                }
+                Err(error) => self.fail(error),
+            };
+        }
+        let written = self.log.lock().write(&self.id, self.epoch, number, window);
         if written.is_err() {
             self.log.lock().fates[number - 1] = Fate::Aborted;
         } else if fault == Some(Fault::StageAborted) {
@@ -144,7 +178,13 @@ impl Lane for MemoryLane {
             Stage::Idle => return Err(wrong_order("there is no staged window to commit")),
             Stage::Dead(error) => return Err(error),
         };
-        match number.map_or(Ok(()), |number| self.finish(number)) {
+        let passage = number.and_then(|_| self.log.passage(Request::Commit));
+        let ended = match (number, passage) {
+            (Some(number), Some(passage)) => self.commit_over(passage, number).await,
+            (Some(number), None) => self.finish(number),
+            (None, _) => Ok(()),
+        };
+        match ended {
             Ok(()) => {
                 self.set(Stage::Idle);
                 Ok(())
@@ -159,7 +199,11 @@ impl Lane for MemoryLane {
             Stage::Idle => return Err(wrong_order("there is no staged window to abort")),
             Stage::Dead(error) => return Err(error),
         };
-        if number.is_some() {
+        if let (Some(number), Some(passage)) = (number, number.and_then(|_| self.log.passage(Request::Abort))) {
+            if let Err(error) = self.abort_over(passage, number).await {
+                return self.fail(error);
+            }
+        } else if number.is_some() {
             let mut inner = self.log.lock();
             if let Err(error) = inner.check_owner(&self.id, self.epoch, false) {
                 drop(inner);

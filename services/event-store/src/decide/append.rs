@@ -5,8 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spina_codec::catalog::EventType;
 use spina_core::ledger::{self, Ask};
-use spina_core::{Conflict, ExpectedVersion, StreamId, StreamKey, Timestamp, Version};
+use spina_core::{Conflict, ExpectedVersion, Rejection, StreamId, StreamKey, Timestamp, Version};
 use tokio::sync::oneshot;
+
+use super::command::{self, Intent};
+use super::queue::Room;
+
+/// Bytes counted for a submission beside what it holds: its struct, that of an append or an intent, and their strings.
+const SUBMISSION_BYTES: usize = 800;
+/// Bytes counted for an event beside its value: its struct and strings.
+const EVENT_BYTES: usize = 300;
 
 /// An event that somebody wants recorded: valid, encoded, without a version yet.
 #[derive(Debug, Clone)]
@@ -46,6 +54,8 @@ pub struct Append {
     /// Trace of the request.
     pub trace: Trace,
     ask: Ask,
+    /// The answer, where deciding a command led to no events.
+    answer: Option<Outcome>,
 }
 
 impl Append {
@@ -65,7 +75,39 @@ impl Append {
             fingerprint: ledger::fingerprint(events.iter().map(|e| (e.event_type.ce_type.as_str(), e.value.as_ref()))),
             events: u32::try_from(events.len()).unwrap_or(u32::MAX),
         };
-        Self { stream, request_id, events, trace, ask }
+        Self { stream, request_id, events, trace, ask, answer: None }
+    }
+
+    /// The events that a command led to at a version of its stream.
+    pub fn decided(intent: &Intent, version: Version, events: Vec<NewEvent>) -> Self {
+        let ask = Ask { expected: ExpectedVersion::Exact(version), ..intent.ask(events.len()) };
+        Self { events, ..Self::recalled(intent) }.asking(ask)
+    }
+
+    /// A command that the ledger refuses, or knows the answer of.
+    pub fn recalled(intent: &Intent) -> Self {
+        Self {
+            stream: intent.stream.clone(),
+            request_id: intent.request_id.clone(),
+            events: Vec::new(),
+            trace: intent.trace.clone(),
+            ask: intent.ask(1),
+            answer: None,
+        }
+    }
+
+    /// A command that was decided and led to no events.
+    pub fn answered(intent: &Intent, answer: Outcome) -> Self {
+        Self { answer: Some(answer), ..Self::recalled(intent) }
+    }
+
+    fn asking(self, ask: Ask) -> Self {
+        Self { ask, ..self }
+    }
+
+    /// The answer, where there is nothing to append.
+    pub fn answer(&self) -> Option<&Outcome> {
+        self.answer.as_ref()
     }
 
     /// The append as the ledger sees it.
@@ -90,6 +132,10 @@ pub enum Outcome {
     Conflict(Conflict),
     /// The idempotency key belongs to a request with another payload. Nothing was stored.
     KeyReused,
+    /// The domain says no. Nothing was stored.
+    Rejected(Rejection),
+    /// The command led to no events; the stream is at this version.
+    Nothing(Version),
     /// Nothing was stored and nothing will be; try again.
     Unavailable(&'static str),
     /// The transaction's end is not known. Repeating the request with the same key will tell.
@@ -112,8 +158,10 @@ pub struct Place {
 /// Appends that arrive together; they go into one window and are answered together, in order.
 #[derive(Debug)]
 pub struct Submission {
-    /// The appends.
+    /// The appends; of a command, once it is decided.
     pub appends: Vec<Append>,
+    /// The command to decide, if it is one.
+    pub intent: Option<Box<Intent>>,
     /// Closes the window at once.
     pub priority: bool,
     /// The command record they came from, if they came through the commands topic: always a single append.
@@ -122,6 +170,8 @@ pub struct Submission {
     pub attempts: u8,
     /// Takes one outcome for each append.
     pub answer: Option<oneshot::Sender<Vec<Outcome>>>,
+    /// Its part of what may wait.
+    pub room: Option<Room>,
 }
 
 /// A record of the commands topic, whose offset is committed in the same transaction.
@@ -150,7 +200,28 @@ impl Submission {
     /// Appends over HTTP, and where their outcomes will arrive.
     pub fn direct(appends: Vec<Append>, priority: bool) -> (Self, oneshot::Receiver<Vec<Outcome>>) {
         let (answer, outcomes) = oneshot::channel();
-        (Self { appends, priority, command: None, attempts: 0, answer: Some(answer) }, outcomes)
+        let answer = Some(answer);
+        (Self { appends, priority, intent: None, command: None, attempts: 0, answer, room: None }, outcomes)
+    }
+
+    /// A command over HTTP, and where its outcome will arrive.
+    pub fn to_decide(intent: Intent) -> (Self, oneshot::Receiver<Vec<Outcome>>) {
+        let (submission, outcomes) = Self::direct(Vec::new(), false);
+        (Self { intent: Some(Box::new(intent)), ..submission }, outcomes)
+    }
+
+    /// A record of the commands topic, and what it asks for.
+    pub fn published(command: Command, appends: Vec<Append>, intent: Option<Box<Intent>>) -> Self {
+        Self { appends, intent, priority: false, command: Some(command), attempts: 0, answer: None, room: None }
+    }
+
+    /// Whether both append to a stream.
+    pub fn shares_stream(&self, other: &Self) -> bool {
+        self.streams().any(|one| other.streams().any(|two| one == two))
+    }
+
+    fn streams(&self) -> impl Iterator<Item = &StreamId> {
+        self.appends.iter().map(|append| &append.stream).chain(self.intent.iter().map(|intent| &intent.stream))
     }
 
     /// Bytes of the events' values.
@@ -158,9 +229,18 @@ impl Submission {
         self.appends.iter().map(Append::bytes).sum()
     }
 
+    /// Bytes that it takes in memory, about.
+    pub fn weight(&self) -> usize {
+        let events: usize = self.appends.iter().map(|append| append.events.len()).sum();
+        let key = self.command.as_ref().map_or(0, |command| command.key.len());
+        let intent = self.intent.as_ref().map_or(0, |intent| command::weight(&intent.data));
+        SUBMISSION_BYTES + key + intent + self.bytes() + events * EVENT_BYTES
+    }
+
     /// Ends it with the same outcome for all of its appends.
     pub fn finish(self, outcome: &Outcome) {
-        let outcomes = vec![outcome.clone(); self.appends.len()];
+        let answers = self.appends.len().max(usize::from(self.intent.is_some()));
+        let outcomes = vec![outcome.clone(); answers];
         self.answer_with(outcomes);
     }
 

@@ -8,17 +8,21 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use spina_core::ledger::Ledger;
+use spina_core::planted::{self, Bug};
 use spina_log::{Window, WriteError};
+use spina_runtime::failpoint;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::append::{Outcome, Submission};
-use super::lanes::{self, Before, Lanes};
+use super::confirm::{self, Look};
+use super::deciding::Deciding;
+use super::equipment::Equipment;
+use super::lanes::{self, After, Before, Lanes};
+use super::pace::Pace;
 use super::tail::Tail;
+use super::takeover::Taken;
 use super::window::{Imprint, OpenWindow};
-use crate::clock;
-use crate::commands::GroupOffsets;
-use crate::metrics::PartitionMetrics;
 
 /// Windows in flight: one commits while the next is staged.
 const WINDOWS_IN_FLIGHT_MAX: usize = 2;
@@ -43,69 +47,86 @@ pub enum Ended {
 
 /// See the [module](self).
 pub struct Partition {
-    pub(super) context: Arc<crate::context::Context>,
+    pub(super) equipment: Equipment,
     pub(super) imprint: Imprint,
     pub(super) ledger: Ledger,
     pub(super) lanes: Lanes,
     pub(super) tail: Arc<Tail>,
-    pub(super) metrics: PartitionMetrics,
-    group: Arc<GroupOffsets>,
     queue: mpsc::Receiver<Submission>,
     pub(super) backlog: VecDeque<Submission>,
+    pub(super) deciding: Deciding,
     in_flight: FuturesOrdered<BoxFuture<'static, Written>>,
+    /// Submissions in them.
+    submissions_in_flight: usize,
+    pace: Pace,
     before: Option<Before>,
     number: u64,
+    pub(super) drain: CancellationToken,
 }
 
-pub(super) type Written = (OpenWindow, Result<Vec<i64>, WriteError>);
+fn nobody_consumes() -> WriteError {
+    WriteError::Aborted { reason: "we are no member of the group, whose offset belongs into it".to_owned() }
+}
+
+pub(super) type Written = (OpenWindow, Result<(), WriteError>);
 
 impl Partition {
     /// The owner of a partition that was taken over.
-    pub fn new(
-        context: Arc<crate::context::Context>,
-        taken: super::takeover::Taken,
-        group: Arc<GroupOffsets>,
-        queue: mpsc::Receiver<Submission>,
-    ) -> Self {
-        let metrics = context.shared.metrics.partition(context.name(), taken.imprint.partition);
+    pub fn new(equipment: Equipment, taken: Taken, deciding: Deciding, queue: mpsc::Receiver<Submission>) -> Self {
         Self {
-            context,
+            equipment,
             imprint: taken.imprint,
             ledger: taken.ledger,
             lanes: taken.lanes,
             tail: taken.tail,
-            metrics,
-            group,
             queue,
             backlog: VecDeque::new(),
+            deciding,
             in_flight: FuturesOrdered::new(),
+            submissions_in_flight: 0,
+            pace: Pace::default(),
             before: None,
             number: 0,
+            drain: CancellationToken::new(),
         }
     }
 
     /// Serves until `drain` is cancelled or the partition is lost. Everything taken is answered before this returns.
     pub async fn run(mut self, drain: CancellationToken) -> Ended {
+        self.drain = drain.clone();
         loop {
-            while self.in_flight.len() < WINDOWS_IN_FLIGHT_MAX && self.open_window() {}
+            while self.in_flight.len() < WINDOWS_IN_FLIGHT_MAX && self.is_time() && self.open_window() {}
             let busy = !self.in_flight.is_empty();
             let draining = drain.is_cancelled();
             if draining {
                 self.queue.close();
-                if !busy && self.backlog.is_empty() && self.queue.is_empty() {
+                let stuck = !self.deciding.has_room();
+                if !busy && self.backlog.is_empty() && (self.queue.is_empty() || stuck) {
+                    self.refuse_all();
                     return Ended::Drained;
                 }
+                if !busy {
+                    // Something came in the meantime.
+                    tokio::task::yield_now().await;
+                    continue;
+                }
             }
-            let takes = !draining && self.backlog.is_empty() && self.in_flight.len() < WINDOWS_IN_FLIGHT_MAX;
+            let takes = !draining
+                && self.deciding.has_room()
+                && self.backlog.len() < self.equipment.limits.queue.submissions_max
+                && self.in_flight.len() < WINDOWS_IN_FLIGHT_MAX;
             tokio::select! {
                 biased;
                 Some(written) = self.in_flight.next(), if busy => {
                     if !self.settle(written).await {
                         self.refuse_all();
-                        return Ended::Lost;
+                        return if drain.is_cancelled() { Ended::Drained } else { Ended::Lost };
                     }
                 }
-                () = self.tail.has_room(), if !takes && !busy => {}
+                Some(loaded) = self.deciding.loaded(), if self.deciding.loads() => {
+                    let ready = self.deciding.install(loaded);
+                    self.resume(ready);
+                }
                 submission = self.queue.recv(), if takes => match submission {
                     Some(submission) => self.backlog.push_back(submission),
                     None => drain.cancel(),
@@ -115,58 +136,144 @@ impl Partition {
         }
     }
 
-    /// Fills the next window from what waits, and sends it off. False if nothing waits, or there is no room for more.
-    fn open_window(&mut self) -> bool {
-        if self.tail.is_full() {
-            return false;
+    /// What waited comes before everything else, in its order.
+    pub(super) fn resume(&mut self, ready: Vec<Submission>) {
+        ready.into_iter().rev().for_each(|submission| self.backlog.push_front(submission));
+    }
+
+    fn next(&mut self) -> Option<Submission> {
+        let fresh = self.deciding.has_room();
+        match self.backlog.pop_front() {
+            None if fresh => self.queue.try_recv().ok(),
+            waiting => waiting,
         }
-        let limits = self.context.shared.limits.window;
-        let now = clock::now();
+    }
+
+    /// Whether a window is to be opened now. What has priority does not wait for others to come.
+    fn is_time(&mut self) -> bool {
+        self.let_priority_pass();
+        let urgent = self.backlog.iter().any(|submission| submission.priority);
+        self.pace.opens(self.backlog.len(), self.submissions_in_flight) || urgent
+    }
+
+    /// Fills the next window from what waits, and sends it off. False if nothing waits.
+    fn open_window(&mut self) -> bool {
+        let limits = self.equipment.limits.window;
+        let now = self.equipment.now();
         let mut window = OpenWindow::new(self.number + 1);
-        while let Some(submission) = self.backlog.pop_front().or_else(|| self.queue.try_recv().ok()) {
+        while let Some(submission) = self.next() {
             let alone = submission.attempts > 0;
             let closes = alone || submission.priority;
             if alone && !window.is_empty() {
                 self.backlog.push_front(submission);
                 break;
             }
+            let Some(submission) = self.deciding.decide(submission, &self.ledger) else { continue };
             window.take(submission, &mut self.ledger, &self.imprint, now);
+            failpoint::reach("judged");
             let (events, bytes) = window.size();
-            if closes || events >= limits.events_max || bytes >= limits.bytes_max {
+            let full = closes || events >= limits.events_max || bytes >= limits.bytes_max;
+            // What was answered at once leaves the window empty, and others still wait.
+            if full && !window.is_empty() {
                 break;
             }
         }
         if window.is_empty() {
             return false;
         }
+        if planted::is(Bug::CommandOffsetFirst) {
+            self.backlog.extend(std::iter::from_fn(|| self.queue.try_recv().ok()));
+            let waiting = self.backlog.iter().filter_map(|waiting| waiting.command.as_ref()).map(|c| c.offset + 1);
+            window.commands_next_offset = waiting.max().max(window.commands_next_offset);
+        }
         self.send_off(window);
         true
     }
 
+    /// What has priority goes before everything that waits, so that only the windows in flight are in front of it. It
+    /// does not pass earlier appends to its own streams, nor what a lost window left behind, which goes first and alone.
+    fn let_priority_pass(&mut self) {
+        while self.deciding.has_room()
+            && self.backlog.len() < self.equipment.limits.queue.submissions_max
+            && let Ok(submission) = self.queue.try_recv()
+        {
+            self.backlog.push_back(submission);
+        }
+        let Some(at) = self.backlog.iter().position(|submission| submission.priority) else { return };
+        let first = self.backlog.iter().take_while(|submission| submission.attempts > 0).count();
+        let urgent = &self.backlog[at];
+        let in_its_way = |waiting: &Submission| waiting.shares_stream(urgent);
+        if first < at
+            && !self.backlog.range(first..at).any(in_its_way)
+            && let Some(urgent) = self.backlog.remove(at)
+        {
+            self.backlog.insert(first, urgent);
+        }
+    }
+
     fn send_off(&mut self, mut window: OpenWindow) {
         self.number = window.number;
+        self.submissions_in_flight += window.submissions();
         let (after, next) = lanes::gates();
         let before = self.before.replace(next);
         let records = window.take_records();
+        if records.is_empty() && window.doubtful {
+            self.in_flight.push_back(self.look(window, before, after));
+            return;
+        }
         if records.is_empty() {
             self.in_flight.push_back(Box::pin(async move { (window, lanes::wait_only(before, after).await) }));
             return;
         }
+        failpoint::reach("before_offsets");
         let partition = self.imprint.partition;
-        let consumed = window.commands_next_offset.and_then(|next_offset| self.group.consumed(partition, next_offset));
+        let next_offset = window.commands_next_offset;
+        let next_offset = next_offset.filter(|_| !planted::is(Bug::CommandOffsetLeftOut));
+        let offsets = Arc::clone(&self.equipment.offsets);
         let lane = self.lanes.turn();
         let written = async move {
-            let written = lanes::write(lane, Window { records, consumed }, before, after).await;
+            let consumed = match next_offset {
+                None => None,
+                // Without their offset the commands would come again, and be answered twice.
+                Some(next_offset) => match offsets.consumed_soon(partition, next_offset).await {
+                    None => return (window, Err(nobody_consumes())),
+                    consumed => consumed,
+                },
+            };
+            let mut staged = Vec::new();
+            let tell = |offsets| staged = offsets;
+            let written = lanes::write(lane, Window { records, consumed }, before, after, tell).await;
+            window.staged = staged;
             (window, written)
         };
         self.in_flight.push_back(Box::pin(written));
     }
 
+    /// The window has nothing to commit, and tells what only the log can confirm.
+    fn look(&self, mut window: OpenWindow, before: Option<Before>, after: After) -> BoxFuture<'static, Written> {
+        let log = Arc::clone(&self.equipment.log);
+        let topic = Arc::clone(&self.imprint.events_topic);
+        let look = Look::at(log, topic, self.imprint.partition, self.tail.next_offset());
+        Box::pin(async move {
+            let seen = lanes::look(before, after, look).await;
+            window.look = seen.as_ref().ok().copied();
+            (window, seen.map(|_| ()))
+        })
+    }
+
     /// The oldest window is written or lost. False if the partition is lost with it.
-    async fn settle(&mut self, (window, written): Written) -> bool {
+    async fn settle(&mut self, (mut window, written): Written) -> bool {
+        self.submissions_in_flight -= window.submissions();
+        self.pace.settled();
+        // The windows before it are settled, so the tail has all that is this owner's.
+        let succeeded = window.look.is_some_and(|look| look.shows_successor(self.tail.next_offset()));
+        let written = if succeeded { Err(confirm::succeeded()) } else { written };
+        if window.look == Some(Look::Failed) {
+            window.refuse_doubts();
+        }
         match written {
-            Ok(offsets) => {
-                self.settle_committed(window, &offsets);
+            Ok(()) => {
+                self.settle_committed(window);
                 true
             }
             Err(error) => {
@@ -176,21 +283,29 @@ impl Partition {
                     lost.push((window, error));
                 }
                 self.before = None;
+                self.submissions_in_flight = 0;
                 self.recover(lost).await
             }
         }
     }
 
-    fn settle_committed(&mut self, window: OpenWindow, offsets: &[i64]) {
+    fn settle_committed(&mut self, window: OpenWindow) {
         let number = window.number;
-        let now = clock::now();
-        let mut settled = window.committed(offsets, self.imprint.partition);
+        let now = self.equipment.now();
+        let mut settled = window.committed(self.imprint.partition);
         self.ledger.commit(number, &settled.last_offsets, now);
         self.ledger.expire_requests(now);
-        self.metrics.committed(settled.events.len());
+        self.equipment.metrics.committed(settled.events.len());
+        failpoint::reach("before_tail_push");
+        if planted::is(Bug::TailDropsLast) {
+            settled.events.pop();
+        }
         // Readable before it is acknowledged.
         self.tail.push(std::mem::take(&mut settled.events));
+        failpoint::reach("before_answer");
         settled.answer(&self.ledger);
+        let ready = self.deciding.settled();
+        self.resume(ready);
         if self.in_flight.is_empty() {
             self.before = None;
         }
@@ -198,6 +313,7 @@ impl Partition {
 
     fn refuse_all(&mut self) {
         self.queue.close();
+        self.deciding.give_up();
         let waiting = std::iter::from_fn(|| self.queue.try_recv().ok());
         for submission in self.backlog.drain(..).chain(waiting) {
             submission.finish(&Outcome::Unavailable("the partition moved to another owner"));

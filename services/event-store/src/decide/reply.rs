@@ -8,10 +8,13 @@ use spina_codec::frame::frame;
 use spina_codec::headers::Headers;
 use spina_codec::shape::Shape;
 use spina_core::Timestamp;
-use spina_log::NewRecord;
+use spina_log::{Fetched, NewRecord};
 
 use super::append::{Append, Command, Outcome, Refusal};
 use super::window::Imprint;
+
+/// The header that tells which command is answered: its offset. Request ids may come twice.
+const COMMAND_OFFSET: &str = "ce_commandoffset";
 
 /// How replies are encoded.
 #[derive(Debug)]
@@ -48,6 +51,11 @@ impl Reply {
                 let why = ("validation.idempotency_key", "the key was used with another payload");
                 Self::of(request, stream, "rejected", None, Some(why))
             }
+            Outcome::Nothing(version) => Self::of(request, stream, "accepted", Some(version.0), None),
+            Outcome::Rejected(rejection) => {
+                let why = (rejection.code.as_str(), rejection.message.as_str());
+                Self::of(request, stream, "rejected", None, Some(why))
+            }
             Outcome::Unavailable(why) => Self::of(request, stream, "rejected", None, Some(("state.unavailable", why))),
             Outcome::Unknown => Self::of(request, stream, "rejected", None, Some(("state.unknown", ""))),
         }
@@ -75,6 +83,7 @@ impl Reply {
         headers.push("ce_source", Some(imprint.source.as_bytes()));
         headers.push("ce_id", Some(format!("{}:reply", command.request_id).as_bytes()));
         headers.push("ce_causationid", Some(command.request_id.as_bytes()));
+        headers.push(COMMAND_OFFSET, Some(command.offset.to_string().as_bytes()));
         NewRecord {
             topic: Arc::clone(&imprint.replies_topic),
             partition: imprint.partition,
@@ -84,4 +93,9 @@ impl Reply {
             timestamp_ms: Some(now.millis()),
         }
     }
+}
+
+/// The offset of the command that a reply answers.
+pub fn command_offset(reply: &Fetched) -> Option<i64> {
+    std::str::from_utf8(reply.headers.get(COMMAND_OFFSET)?).ok()?.parse().ok()
 }

@@ -1,7 +1,15 @@
 //! The tail of a partition: events that are committed and not archived yet.
 //!
+//! ```text
+//!  archived      │ only the log has them │ held here
+//!  ──────────────┼───────────────────────┼────────────▶ offsets
+//!            watermark               held_from      next_offset
+//! ```
+//!
 //! Stream reads are archive plus tail, so they include everything acknowledged. The archive takes its runs from here.
-//! The tail is bounded in bytes; when it is full the partition takes no more appends until the archive catches up.
+//! The tail is bounded in bytes. While the archive stands still and the bound is reached, the oldest events are let go:
+//! appends never wait for PostgreSQL, and the archiver reads from the log what is not held any more. Until it has, the
+//! streams that it may belong to are not read ([`TailPart::whole`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -18,7 +26,6 @@ const EVENT_OVERHEAD_BYTES: usize = 600;
 pub struct Tail {
     inner: Mutex<Inner>,
     grew: Notify,
-    shrank: Notify,
     bytes_max: usize,
 }
 
@@ -26,8 +33,12 @@ pub struct Tail {
 struct Inner {
     /// Where the archive stands: the offset after the last one archived.
     watermark: i64,
+    /// Every event from this offset on is held.
+    held_from: i64,
     /// The offset after the last event ever put in.
     next_offset: i64,
+    /// Events between watermark and `held_from`.
+    let_go: u64,
     /// Sequence number of the first event in `events`.
     first: u64,
     events: VecDeque<Stored>,
@@ -46,14 +57,48 @@ pub struct TailRun {
     pub events: Vec<Stored>,
 }
 
+/// What is to be archived next.
+#[derive(Debug)]
+pub enum Unarchived {
+    /// Nothing: the archive has everything.
+    Nothing,
+    /// These events, which are held.
+    Held(TailRun),
+    /// What the log has between these offsets, the second one not included: it is not held any more.
+    InLog {
+        /// The watermark.
+        from: i64,
+        /// Where the tail begins.
+        until: i64,
+    },
+}
+
+/// Bounds of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct RunLimits {
+    /// Events; at least one is taken.
+    pub events_max: usize,
+    /// Bytes as the tail counts them; the event that passes it is the last.
+    pub bytes_max: usize,
+}
+
+/// A stream's part of the tail.
+#[derive(Debug)]
+pub struct TailPart {
+    /// The events held, in order: the newest of the stream.
+    pub events: Vec<Stored>,
+    /// False if there may be events before them that neither archive nor tail have.
+    pub whole: bool,
+}
+
 impl Tail {
     /// An empty tail that follows the archive's watermark.
     pub fn new(watermark: i64, bytes_max: usize) -> Self {
-        let inner = Inner { watermark, next_offset: watermark, ..Inner::default() };
-        Self { inner: Mutex::new(inner), grew: Notify::new(), shrank: Notify::new(), bytes_max }
+        let inner = Inner { watermark, held_from: watermark, next_offset: watermark, ..Inner::default() };
+        Self { inner: Mutex::new(inner), grew: Notify::new(), bytes_max }
     }
 
-    /// Puts committed events at the end. Offsets grow.
+    /// Puts committed events at the end, and lets the oldest go if they are too many. Offsets grow.
     pub fn push(&self, events: Vec<Stored>) {
         if events.is_empty() {
             return;
@@ -63,61 +108,77 @@ impl Tail {
             let sequence = inner.first + inner.events.len() as u64;
             let key = StreamKey::of(event.headers.stream.as_str());
             inner.by_stream.entry(key).or_default().push_back(sequence);
-            inner.bytes += event.value.len() + EVENT_OVERHEAD_BYTES;
+            inner.bytes += bytes_of(&event);
             inner.next_offset = event.offset + 1;
             inner.events.push_back(event);
+        }
+        while inner.bytes > self.bytes_max {
+            let Some(event) = inner.drop_first() else { break };
+            inner.held_from = event.offset + 1;
+            inner.let_go += 1;
         }
         drop(inner);
         self.grew.notify_one();
     }
 
-    /// The stream's events in the tail, in order.
-    pub fn of_stream(&self, stream: &StreamId) -> Vec<Stored> {
+    /// The stream's events in the tail.
+    pub fn of_stream(&self, stream: &StreamId) -> TailPart {
         let inner = self.lock();
-        let Some(sequences) = inner.by_stream.get(&StreamKey::of(stream.as_str())) else { return Vec::new() };
+        let whole = !inner.is_behind();
+        let Some(sequences) = inner.by_stream.get(&StreamKey::of(stream.as_str())) else {
+            return TailPart { events: Vec::new(), whole };
+        };
         let event = |sequence: &u64| inner.events.get(usize::try_from(sequence - inner.first).ok()?);
         // A hash names the stream; the id decides.
-        sequences.iter().filter_map(event).filter(|event| event.headers.stream == *stream).cloned().collect()
+        let events = sequences.iter().filter_map(event).filter(|event| event.headers.stream == *stream);
+        TailPart { events: events.cloned().collect(), whole }
     }
 
-    /// At most `events_max` events that follow the watermark; `None` if everything is archived.
-    pub fn run(&self, events_max: usize) -> Option<TailRun> {
+    /// What follows the watermark.
+    pub fn unarchived(&self, limits: RunLimits) -> Unarchived {
         let inner = self.lock();
-        let events: Vec<Stored> = inner.events.iter().take(events_max).cloned().collect();
-        let next_offset = events.last()?.offset + 1;
-        Some(TailRun { from_offset: inner.watermark, next_offset, events })
+        if inner.is_behind() {
+            return Unarchived::InLog { from: inner.watermark, until: inner.held_from };
+        }
+        let mut bytes = 0;
+        let within = |event: &&Stored| {
+            let more = bytes < limits.bytes_max;
+            bytes += bytes_of(event);
+            more
+        };
+        let events: Vec<Stored> = inner.events.iter().take(limits.events_max).take_while(within).cloned().collect();
+        match events.last() {
+            Some(last) => {
+                let next_offset = last.offset + 1;
+                Unarchived::Held(TailRun { from_offset: inner.watermark, next_offset, events })
+            }
+            None => Unarchived::Nothing,
+        }
     }
 
-    /// The archive stands at `watermark` now: what is before it may go.
-    pub fn archived(&self, watermark: i64) {
+    /// The archive lost what it had and stands at `watermark`, further back than it did.
+    pub fn archive_went_back(&self, watermark: i64) {
         let mut inner = self.lock();
+        inner.watermark = inner.watermark.min(watermark);
+    }
+
+    /// The archive stands at `watermark` now, which took `events` to get there if that is known: what is before it may go.
+    pub fn archived(&self, watermark: i64, events: Option<usize>) {
+        let mut inner = self.lock();
+        let mut held = 0;
         while inner.events.front().is_some_and(|event| event.offset < watermark) {
             inner.drop_first();
+            held += 1;
         }
         inner.watermark = inner.watermark.max(watermark);
-        drop(inner);
-        self.shrank.notify_waiters();
+        inner.held_from = inner.held_from.max(watermark);
+        let from_log = events.unwrap_or(0).saturating_sub(held) as u64;
+        inner.let_go = if inner.is_behind() { inner.let_go.saturating_sub(from_log) } else { 0 };
     }
 
     /// Waits until there may be something to archive.
     pub async fn grown(&self) {
         self.grew.notified().await;
-    }
-
-    /// Waits until the tail is within its bound.
-    pub async fn has_room(&self) {
-        loop {
-            let shrank = self.shrank.notified();
-            if !self.is_full() {
-                return;
-            }
-            shrank.await;
-        }
-    }
-
-    /// True if there is no room.
-    pub fn is_full(&self) -> bool {
-        self.lock().bytes >= self.bytes_max
     }
 
     /// Where the archive stands.
@@ -131,9 +192,10 @@ impl Tail {
         self.lock().next_offset
     }
 
-    /// Number of events.
+    /// Number of events that are not archived, held or not.
     pub fn len(&self) -> usize {
-        self.lock().events.len()
+        let inner = self.lock();
+        inner.events.len().saturating_add(usize::try_from(inner.let_go).unwrap_or(usize::MAX))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -142,10 +204,15 @@ impl Tail {
 }
 
 impl Inner {
-    fn drop_first(&mut self) {
-        let Some(event) = self.events.pop_front() else { return };
+    /// True if events were let go that are not archived.
+    fn is_behind(&self) -> bool {
+        self.watermark < self.held_from
+    }
+
+    fn drop_first(&mut self) -> Option<Stored> {
+        let event = self.events.pop_front()?;
         self.first += 1;
-        self.bytes -= event.value.len() + EVENT_OVERHEAD_BYTES;
+        self.bytes -= bytes_of(&event);
         let key = StreamKey::of(event.headers.stream.as_str());
         if let Some(sequences) = self.by_stream.get_mut(&key) {
             sequences.pop_front();
@@ -153,7 +220,12 @@ impl Inner {
                 self.by_stream.remove(&key);
             }
         }
+        Some(event)
     }
+}
+
+fn bytes_of(event: &Stored) -> usize {
+    event.value.len() + EVENT_OVERHEAD_BYTES
 }
 
 #[cfg(test)]
@@ -161,30 +233,81 @@ mod tests {
     use super::*;
     use crate::decide::samples::stored;
 
+    const SMALL: RunLimits = RunLimits { events_max: 2, bytes_max: usize::MAX };
+
+    fn events(count: i64) -> Vec<Stored> {
+        (0..count).map(|offset| stored("a-1", offset.unsigned_abs() + 1, offset)).collect()
+    }
+
+    fn versions(tail: &Tail, stream: &str) -> Vec<u64> {
+        tail.of_stream(&stream.parse().unwrap()).events.iter().map(|event| event.headers.version.0).collect()
+    }
+
+    fn whole(tail: &Tail) -> bool {
+        tail.of_stream(&"a-9".parse().unwrap()).whole
+    }
+
+    fn held(tail: &Tail, limits: RunLimits) -> (i64, i64, usize) {
+        match tail.unarchived(limits) {
+            Unarchived::Held(run) => (run.from_offset, run.next_offset, run.events.len()),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_stream_reads_its_part_until_it_is_archived() {
         let tail = Tail::new(0, 1 << 20);
         tail.push(vec![stored("a-1", 1, 0), stored("a-2", 1, 1), stored("a-1", 2, 4)]);
-        let versions = |tail: &Tail| -> Vec<u64> {
-            tail.of_stream(&"a-1".parse().unwrap()).iter().map(|event| event.headers.version.0).collect()
-        };
-        assert_eq!(versions(&tail), [1, 2]);
-        let run = tail.run(2).unwrap();
-        assert_eq!((run.from_offset, run.next_offset, run.events.len()), (0, 2, 2));
-        tail.archived(2);
-        assert_eq!(versions(&tail), [2]);
+        assert_eq!((versions(&tail, "a-1"), whole(&tail)), (vec![1, 2], true));
+        assert_eq!(held(&tail, SMALL), (0, 2, 2));
+        tail.archived(2, Some(2));
+        assert_eq!(versions(&tail, "a-1"), [2]);
         assert_eq!((tail.watermark(), tail.next_offset(), tail.len()), (2, 5, 1));
+        tail.archived(5, Some(1));
+        assert!(matches!(tail.unarchived(SMALL), Unarchived::Nothing));
     }
 
-    #[tokio::test]
-    async fn a_full_tail_has_no_room_until_the_archive_moves() {
+    #[test]
+    fn a_run_is_bounded_in_bytes_and_never_empty() {
+        let tail = Tail::new(0, 1 << 20);
+        tail.push(events(5));
+        let bytes = |events| RunLimits { events_max: 10, bytes_max: events * EVENT_OVERHEAD_BYTES };
+        assert_eq!((held(&tail, bytes(3)).2, held(&tail, RunLimits { events_max: 10, bytes_max: 1 }).2), (3, 1));
+    }
+
+    #[test]
+    fn a_full_tail_lets_the_oldest_go_and_says_so_until_the_archive_has_them() {
+        let tail = Tail::new(0, 2 * EVENT_OVERHEAD_BYTES);
+        tail.push(events(5));
+        assert_eq!((versions(&tail, "a-1"), whole(&tail), tail.len()), (vec![4, 5], false, 5));
+        assert!(matches!(tail.unarchived(SMALL), Unarchived::InLog { from: 0, until: 3 }));
+
+        // Two of the three came from the log; meanwhile one more was appended, so one more was let go.
+        tail.push(vec![stored("a-1", 6, 5)]);
+        tail.archived(2, Some(2));
+        assert!(matches!(tail.unarchived(SMALL), Unarchived::InLog { from: 2, until: 4 }));
+        assert_eq!((whole(&tail), tail.len()), (false, 4));
+
+        tail.archived(4, Some(2));
+        assert_eq!((held(&tail, SMALL), whole(&tail), tail.len()), ((4, 6, 2), true, 2));
+    }
+
+    #[test]
+    fn an_archive_that_went_back_is_filled_from_the_log() {
+        let tail = Tail::new(7, 1 << 20);
+        tail.push(vec![stored("a-1", 8, 7)]);
+        tail.archive_went_back(3);
+        assert!(matches!(tail.unarchived(SMALL), Unarchived::InLog { from: 3, until: 7 }));
+        assert!(!whole(&tail));
+        tail.archived(7, Some(4));
+        assert_eq!((held(&tail, SMALL), whole(&tail)), ((7, 8, 1), true));
+    }
+
+    #[test]
+    fn an_archive_that_was_further_than_known_closes_the_gap() {
         let tail = Tail::new(0, EVENT_OVERHEAD_BYTES);
-        tail.has_room().await;
-        tail.push(vec![stored("a-1", 1, 0)]);
-        let room = tail.has_room();
-        tokio::pin!(room);
-        assert!(futures::poll!(&mut room).is_pending());
-        tail.archived(1);
-        room.await;
+        tail.push(events(3));
+        tail.archived(3, None);
+        assert_eq!((whole(&tail), tail.len(), tail.watermark()), (true, 0, 3));
     }
 }

@@ -2,32 +2,31 @@
 //!
 //! (a) initialise every transactional id: the predecessor is fenced, what it left open is settled;
 //! (b) read from the archive how far it goes;
-//! (c) read the log from there to its stable end, which must be its end;
-//! (d) install versions, request ids and tail;
+//! (c) end transactions of ours that hang, see [`heal`](super::heal); read the log from there to its stable end, which must
+//!     be its end, and see that it is the archive's log;
+//! (d) install versions, request ids and tail, and learn from the group which command is next;
 //! (e) announce the owner; (f) serve.
 //!
-//! After (a) no old write can become visible, so what (c) reads is complete.
+//! After (a) no old write can become visible, so what (c) and (d) read is complete.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use spina_codec::headers::read_event_headers;
 use spina_core::ledger::{self, Ledger, Remembered};
+use spina_core::planted::{self, Bug};
 use spina_core::{StreamKey, Timestamp};
-use spina_log::{Fetched, LogError, LogReader, ReaderOptions, Start, settled};
+use spina_log::{Fetched, LogError};
+use spina_runtime::failpoint;
 use spina_store::StoreError;
-use spina_store::archive::{Owner, Stored};
+use spina_store::archive::{Owner, Stored, Watermark};
 use tracing::{error, info, warn};
 
+use super::equipment::Equipment;
+use super::heal::{Healer, Hidden};
 use super::lanes::Lanes;
+use super::same_log;
 use super::tail::Tail;
 use super::window::Imprint;
-use crate::clock;
-use crate::context::Context;
-
-/// How long a hanging transaction may keep the stable end behind before the take-over is tried anew. The coordinator
-/// ends an abandoned transaction after its time-out, 10 s.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why a partition could not be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -35,24 +34,28 @@ pub enum TakeOverError {
     /// The lanes could not be initialised, or the log could not be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The end of the log stays hidden.
+    #[error(transparent)]
+    Hidden(#[from] Hidden),
     /// The archive could not be read.
     #[error("cannot read the archive: {0}")]
     Archive(#[from] StoreError),
-    /// The archive knows events that the log does not have: the log was lost or replaced.
+    /// The archive was deleted or restored while it was read.
+    #[error("the archive went back while it was read, the take-over begins anew")]
+    ArchiveWentBack,
+    /// The archive is of another log: the log was lost or replaced.
     #[error(
-        "the archive of {context} partition {partition} ends at offset {archived}, the log at {log}: the log was lost \
-         or replaced. Versions would be given twice, so the partition is not served. Restore the log, or delete the \
-         archive of this context if the loss is accepted"
+        "the log of {context} partition {partition} is not the archive's: {evidence}. It was lost or replaced. Versions \
+         would be given twice, so the partition is not served. Restore the log, or delete the archive and the snapshots \
+         of this context if the loss is accepted"
     )]
-    LogLost {
+    AnotherLog {
         /// The context.
         context: String,
         /// The partition.
         partition: i32,
-        /// Where the archive ends.
-        archived: i64,
-        /// Where the log ends.
-        log: i64,
+        /// How that is known, streams included.
+        evidence: String,
     },
 }
 
@@ -63,6 +66,8 @@ pub struct Taken {
     pub(super) lanes: Lanes,
     /// Events after the watermark.
     pub tail: Arc<Tail>,
+    /// The first command that is not answered.
+    pub commands_from: i64,
 }
 
 impl Taken {
@@ -73,45 +78,74 @@ impl Taken {
 }
 
 /// Takes the partition over. Steps (a) to (e); the caller serves.
-pub async fn take_over(context: &Context, partition: i32) -> Result<Taken, TakeOverError> {
-    let lanes =
-        Lanes::open(&*context.shared.lane_factory, context.name(), partition, context.shared.limits.lanes).await?;
-    let watermark = context.shared.store.watermark(context.name(), partition).await?;
-    let events = read_settled(context, partition, watermark.next_offset).await?;
-    let epoch = events.iter().map(|event| event.headers.epoch).max().unwrap_or(0).max(watermark.epoch) + 1;
-    let mut ledger = Ledger::new(context.shared.limits.requests);
-    recall(context, partition, &mut ledger).await?;
-    let tail = Arc::new(Tail::new(watermark.next_offset, context.shared.limits.tail_bytes_max));
-    let events_in_tail = events.len();
-    install(&mut ledger, &tail, events);
-    announce(context, partition, epoch).await;
+pub async fn take_over(equipment: &Equipment) -> Result<Taken, TakeOverError> {
+    let (partition, limits) = (equipment.partition(), equipment.limits);
+    let (mut read_early, mut commands_early) = (None, None);
+    if planted::is(Bug::ReadBeforeFence) {
+        let watermark = equipment.archive.watermark(partition).await?;
+        read_early = Some(read_settled(equipment, watermark.next_offset).await?);
+    }
+    if planted::is(Bug::CommandOffsetBeforeFence) {
+        commands_early = Some(equipment.group_offset().await?.next);
+    }
+    let lanes = Lanes::open(&*equipment.lanes, &equipment.context, partition, limits.lanes).await?;
+    failpoint::reach("take_over_a_fenced");
+    let watermark = equipment.archive.watermark(partition).await?;
+    failpoint::reach("take_over_b_watermark");
+    let mut ledger = Ledger::new(limits.requests);
+    recall(equipment, &mut ledger).await?;
+    // What was recalled must reach to where the log was read from.
+    if equipment.archive.watermark(partition).await?.next_offset < watermark.next_offset {
+        return Err(TakeOverError::ArchiveWentBack);
+    }
+    let healer = Healer::new(equipment, &lanes);
+    healer.events(&ledger, watermark.next_offset).await?;
+    let behind = if planted::is(Bug::ReadBehindWatermark) && watermark.next_offset > 0 { 2 } else { 0 };
+    let read_from = Watermark { next_offset: watermark.next_offset + behind, ..watermark };
+    let tail = Arc::new(Tail::new(watermark.next_offset, limits.tail_bytes_max));
+    let mut epoch = watermark.epoch;
+    // Installed as it is read: after an outage of PostgreSQL it may be more than memory holds.
+    let mut learn = |events: Vec<Stored>| {
+        epoch = events.iter().map(|event| event.headers.epoch).fold(epoch, u64::max);
+        install(&mut ledger, &tail, events);
+    };
+    match read_early {
+        Some(events) => learn(events),
+        None => same_log::read_after(equipment, read_from, &mut learn).await?,
+    }
+    let commands_from = healer.commands(&ledger).await?;
+    epoch += 1;
+    failpoint::reach("take_over_c_read");
+    let events_in_tail = tail.len();
+    failpoint::reach("take_over_d_installed");
+    announce(equipment, epoch).await;
+    failpoint::reach("take_over_e_announced");
     info!(
-        context = %context.name(), partition, epoch, streams = ledger.streams(), requests = ledger.requests(),
+        context = %equipment.context, partition, epoch, streams = ledger.streams(), requests = ledger.requests(),
         events_in_tail, "partition taken over"
     );
-    Ok(Taken { imprint: context.imprint(partition, epoch), ledger, lanes, tail })
+    Ok(Taken {
+        imprint: Imprint { epoch, ..equipment.imprint.clone() },
+        ledger,
+        lanes,
+        tail,
+        commands_from: commands_early.unwrap_or(commands_from),
+    })
 }
 
 /// All committed events of the partition from an offset on, once nothing is open behind them.
-pub async fn read_settled(context: &Context, partition: i32, from: i64) -> Result<Vec<Stored>, TakeOverError> {
-    let topic = &context.events_topic;
-    let end = settled::wait(&context.shared.admin, topic, partition, SETTLE_TIMEOUT).await?.stable;
-    if from > end {
-        let context = context.name().to_string();
-        return Err(TakeOverError::LogLost { context, partition, archived: from, log: end });
+pub async fn read_settled(equipment: &Equipment, from: i64) -> Result<Vec<Stored>, TakeOverError> {
+    let partition = equipment.partition();
+    let read = equipment.log.read_settled(&equipment.imprint.events_topic, partition, from).await?;
+    if from > read.end {
+        return Err(same_log::another(equipment, format!("it ended at offset {from} before, now at {}", read.end)));
     }
-    let options = ReaderOptions { stop_at_end: true, ..ReaderOptions::default() };
-    let mut reader = LogReader::open(&context.shared.log, topic, vec![(partition, Start::At(from))], options)?;
-    let mut events = Vec::new();
-    while let Some(batch) = reader.next().await {
-        events.extend(batch?.records.into_iter().filter_map(stored));
-    }
-    Ok(events)
+    Ok(read.records.into_iter().filter_map(stored).collect())
 }
 
 /// A record of the events topic as an event. Records that are none are reported and passed over: only the owner may
 /// write there, and it writes nothing else.
-fn stored(record: Fetched) -> Option<Stored> {
+pub fn stored(record: Fetched) -> Option<Stored> {
     let place = (record.partition, record.offset);
     let headers = match read_event_headers(&record.headers, record.key.as_deref().unwrap_or_default()) {
         Ok(headers) => headers,
@@ -126,16 +160,18 @@ fn stored(record: Fetched) -> Option<Stored> {
 }
 
 /// Versions and requests that the archive knows.
-async fn recall(context: &Context, partition: i32, ledger: &mut Ledger) -> Result<(), TakeOverError> {
-    let (name, limits) = (context.name(), context.shared.limits.requests);
-    context
-        .shared
-        .store
-        .each_stream_version(name, partition, |stream, version| ledger.learn_version(stream, version))
-        .await?;
-    let oldest = clock::now().micros() - limits.age_max_us;
+async fn recall(equipment: &Equipment, ledger: &mut Ledger) -> Result<(), TakeOverError> {
+    let (partition, limits) = (equipment.partition(), equipment.limits.requests);
+    let mut learn = |stream, version| ledger.learn_version(stream, version);
+    if !planted::is(Bug::ArchivedVersionsSkipped) {
+        equipment.archive.each_stream_version(partition, &mut learn).await?;
+    }
+    if planted::is(Bug::ArchivedRequestsSkipped) {
+        return Ok(());
+    }
+    let oldest = equipment.now().micros() - limits.age_max_us;
     let since = Timestamp::from_micros(oldest).unwrap_or_default();
-    for known in context.shared.store.requests_since(name, partition, since, limits.keys_max).await? {
+    for known in equipment.archive.requests_since(partition, since, limits.keys_max).await? {
         let event = Remembered {
             stream: known.stream,
             first: known.version,
@@ -143,7 +179,7 @@ async fn recall(context: &Context, partition: i32, ledger: &mut Ledger) -> Resul
             fingerprint: known.fingerprint,
             last_offset: known.offset,
         };
-        ledger.learn_request(known.request, event, known.recorded_at);
+        ledger.learn_request(known.request, &known.event_id, event, known.recorded_at);
     }
     Ok(())
 }
@@ -160,15 +196,20 @@ pub fn install(ledger: &mut Ledger, tail: &Tail, events: Vec<Stored>) {
             fingerprint: ledger::event_fingerprint(&event.headers.event_type, &event.value),
             last_offset: event.offset,
         };
-        ledger.learn_request(StreamKey::of(event.headers.request_key()), remembered, event.recorded_at);
+        let request = StreamKey::of(event.headers.request_key());
+        if !planted::is(Bug::TailRequestsSkipped) {
+            ledger.learn_request(request, &event.headers.id, remembered, event.recorded_at);
+        }
     }
-    tail.push(events);
+    if !planted::is(Bug::TailNotKept) {
+        tail.push(events);
+    }
 }
 
 /// Best effort: nothing rests on it.
-async fn announce(context: &Context, partition: i32, epoch: u64) {
-    let owner = Owner { partition, epoch, endpoint: context.shared.endpoint.clone() };
-    if let Err(error) = context.shared.store.announce_owner(context.name(), &owner).await {
-        warn!(partition, %error, "cannot announce the owner");
+async fn announce(equipment: &Equipment, epoch: u64) {
+    let owner = Owner { partition: equipment.partition(), epoch, endpoint: equipment.endpoint.clone() };
+    if let Err(error) = equipment.archive.announce(&owner).await {
+        warn!(partition = owner.partition, %error, "cannot announce the owner");
     }
 }

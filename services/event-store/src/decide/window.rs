@@ -8,11 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spina_codec::headers::write_event_headers;
 use spina_core::ledger::{Judged, Ledger, Remembered, Verdict};
+use spina_core::planted::{self, Bug};
 use spina_core::{EventHeaders, StreamKey, Timestamp, Version};
 use spina_log::NewRecord;
 use spina_store::archive::Stored;
 
 use super::append::{Append, Outcome, Place, Submission};
+use super::confirm::Look;
 use super::reply::{Reply, ReplyType};
 
 /// What the records of a partition have in common.
@@ -54,6 +56,12 @@ pub struct OpenWindow {
     events: Vec<Stored>,
     /// The highest command offset in the window, plus one.
     pub commands_next_offset: Option<i64>,
+    /// Offsets of its records in the order of [`take_records`](Self::take_records), once they are staged.
+    pub staged: Vec<i64>,
+    /// Whether it tells a writer who is ahead that it is wrong, which needs a proof that nobody else has written.
+    pub doubtful: bool,
+    /// That proof, if it was looked for in the log.
+    pub look: Option<Look>,
     bytes: usize,
     seats: Vec<(Submission, Vec<Seat>)>,
 }
@@ -67,6 +75,9 @@ impl OpenWindow {
             replies: Vec::new(),
             events: Vec::new(),
             commands_next_offset: None,
+            staged: Vec::new(),
+            doubtful: false,
+            look: None,
             bytes: 0,
             seats: Vec::new(),
         }
@@ -82,32 +93,57 @@ impl OpenWindow {
         (self.events.len(), self.bytes)
     }
 
+    /// Number of submissions that it will answer.
+    pub fn submissions(&self) -> usize {
+        self.seats.len()
+    }
+
     /// Judges a submission and takes what is accepted. A submission that depends on nothing uncommitted and appends
     /// nothing is answered at once.
     pub fn take(&mut self, submission: Submission, ledger: &mut Ledger, imprint: &Imprint, now: Timestamp) {
         let judged: Vec<(Seat, bool)> =
             submission.appends.iter().map(|append| self.seat(append, ledger, imprint, now)).collect();
-        let waits = submission.command.is_some() || judged.iter().any(|(_, provisional)| *provisional);
+        let doubtful = judged.iter().any(|(seat, _)| seat.is_doubtful()) && !planted::is(Bug::StaleConflictUnconfirmed);
+        let waits = submission.command.is_some()
+            || doubtful
+            || judged.iter().any(|(seat, provisional)| {
+                let conflict = matches!(seat, Seat::Known(Outcome::Conflict(_)));
+                *provisional && !(planted::is(Bug::ConflictAnsweredEarly) && conflict)
+            });
         let seats: Vec<Seat> = judged.into_iter().map(|(seat, _)| seat).collect();
         if !waits {
             let outcomes = seats.into_iter().map(Seat::known).collect();
             submission.answer_with(outcomes);
             return;
         }
+        self.doubtful |= doubtful;
         self.bytes += submission.bytes();
         self.reply_to(&submission, &seats, imprint, now);
         self.seats.push((submission, seats));
     }
 
     fn seat(&mut self, append: &Append, ledger: &mut Ledger, imprint: &Imprint, now: Timestamp) -> (Seat, bool) {
-        let Judged { verdict, provisional } = ledger.judge(self.number, append.ask());
+        if let Some(answer) = append.answer() {
+            // It rests on the state, and so on windows in flight.
+            let (_, provisional) = ledger.current(append.ask().stream);
+            return (Seat::Known(answer.clone()), provisional);
+        }
+        let Judged { verdict, mut provisional } = ledger.judge(self.number, append.ask());
+        if planted::is(Bug::RepeatAnsweredEarly) && matches!(verdict, Verdict::Repeat(_)) {
+            provisional = false;
+        }
         let seat = match verdict {
             Verdict::Accept { first } => self.accept(append, first, imprint, now),
             Verdict::Repeat(known) if provisional => {
                 Seat::RepeatsUncommitted { request: StreamKey::of(&append.request_id), known }
             }
             Verdict::Repeat(known) => Seat::Known(Outcome::Repeated(place(&known, imprint.partition))),
-            Verdict::Refuse(conflict) => Seat::Known(Outcome::Conflict(conflict)),
+            Verdict::Refuse(conflict) => {
+                if planted::is(Bug::ConflictWritten) {
+                    self.accept(append, conflict.current.plus(1), imprint, now);
+                }
+                Seat::Known(Outcome::Conflict(conflict))
+            }
             Verdict::KeyReused => Seat::Known(Outcome::KeyReused),
         };
         (seat, provisional)
@@ -116,7 +152,11 @@ impl OpenWindow {
     fn accept(&mut self, append: &Append, first: Version, imprint: &Imprint, now: Timestamp) -> Seat {
         let single = append.events.len() == 1;
         let mut version = first;
-        for event in &append.events {
+        let first_record = self.events.len();
+        for (at, event) in append.events.iter().enumerate() {
+            if planted::is(Bug::LastEventLeftOut) && at > 0 && at + 1 == append.events.len() {
+                continue;
+            }
             let headers = EventHeaders {
                 id: event.id.clone(),
                 event_type: event.event_type.ce_type.clone(),
@@ -128,49 +168,90 @@ impl OpenWindow {
                 traceparent: append.trace.parent.clone(),
                 tracestate: append.trace.state.clone(),
                 epoch: imprint.epoch,
-                request_id: (!single || append.request_id != event.id).then(|| append.request_id.clone()),
+                request_id: (!single || append.request_id != event.id)
+                    .then(|| append.request_id.clone())
+                    .filter(|_| !planted::is(Bug::RequestIdUnwritten)),
             };
             self.records.push(record(&headers, event.value.clone(), imprint, now));
             let (partition, value) = (imprint.partition, event.value.clone());
             self.events.push(Stored { headers, partition, offset: -1, recorded_at: now, value });
-            version = version.plus(1);
+            version = version.plus(u64::from(!planted::is(Bug::SecondEventSameVersion)));
         }
-        let last = first.plus(append.events.len() as u64 - 1);
-        Seat::Accepted { first, last, last_record: self.events.len() - 1 }
+        let ends_at_first = planted::is(Bug::AnswerEndsAtFirst);
+        let last = if ends_at_first { first } else { first.plus(append.events.len() as u64 - 1) };
+        let of_first = planted::is(Bug::AnswerOffsetOfFirst);
+        Seat::Accepted { first, last, last_record: if of_first { first_record } else { self.events.len() - 1 } }
     }
 
     fn reply_to(&mut self, submission: &Submission, seats: &[Seat], imprint: &Imprint, now: Timestamp) {
         let Some(command) = &submission.command else { return };
         self.commands_next_offset = self.commands_next_offset.max(Some(command.offset + 1));
+        if planted::is(Bug::CommandOffsetTooFar) {
+            self.commands_next_offset = Some(command.offset + 2);
+        }
+        let in_conflict = matches!(seats.first(), Some(Seat::Known(Outcome::Conflict(_))));
+        if planted::is(Bug::ConflictUnreplied) && in_conflict {
+            return;
+        }
         let reply = match (&command.refusal, submission.appends.first(), seats.first()) {
             (Some(refusal), _, _) => Reply::refused(command, refusal),
             (None, Some(append), Some(seat)) => Reply::judged(append, &seat.provisional_outcome(imprint.partition)),
             (None, _, _) => return,
         };
         self.replies.push(reply.record(command, imprint, now));
+        if planted::is(Bug::ReplyTwice) {
+            self.replies.push(reply.record(command, imprint, now));
+        }
     }
 
     /// The records in the order in which they are written: events, then replies.
     pub fn take_records(&mut self) -> Vec<NewRecord> {
-        let mut records = std::mem::take(&mut self.records);
-        records.append(&mut self.replies);
-        records
+        let (mut first, mut then) = (std::mem::take(&mut self.records), std::mem::take(&mut self.replies));
+        if planted::is(Bug::RepliesBeforeEvents) {
+            std::mem::swap(&mut first, &mut then);
+        }
+        first.append(&mut then);
+        first
     }
 
-    /// The window has committed; `offsets` are those of its records in the order of [`take_records`](Self::take_records).
-    pub fn committed(mut self, offsets: &[i64], partition: i32) -> Settled {
-        for (event, offset) in self.events.iter_mut().zip(offsets) {
+    /// The window has committed.
+    pub fn committed(mut self, partition: i32) -> Settled {
+        for (event, offset) in self.events.iter_mut().zip(&self.staged) {
             event.offset = *offset;
         }
         let mut last_offsets = Vec::new();
         for seat in self.seats.iter_mut().flat_map(|(_, seats)| seats) {
             if let Seat::Accepted { first, last, last_record } = *seat {
-                let offset = offsets[last_record];
+                let offset = self.staged[last_record];
                 last_offsets.push(offset);
                 *seat = Seat::Known(Outcome::Appended(Place { first, last, partition, offset }));
             }
         }
         Settled { events: self.events, last_offsets, seats: self.seats, partition }
+    }
+
+    /// The log could not be asked: whoever is ahead may be right.
+    pub fn refuse_doubts(&mut self) {
+        for seat in self.seats.iter_mut().flat_map(|(_, seats)| seats).filter(|seat| seat.is_doubtful()) {
+            *seat = Seat::Known(Outcome::Unavailable("the log cannot be read at the moment"));
+        }
+    }
+
+    /// The window is lost with the partition. What conflicted was not stored; of the rest the next owner will know.
+    pub fn leave_open(self, outcome: &Outcome) {
+        for (submission, seats) in self.seats {
+            let left = seats.iter().map(|seat| match seat {
+                Seat::Known(Outcome::Conflict(_)) => Outcome::Unavailable("the partition moved to another owner"),
+                Seat::Known(_) | Seat::Accepted { .. } | Seat::RepeatsUncommitted { .. } => outcome.clone(),
+            });
+            let left = left.collect();
+            submission.answer_with(left);
+        }
+    }
+
+    /// Its commands are consumed and answered.
+    pub fn forget_commands(&mut self) {
+        self.seats.retain(|(submission, _)| submission.command.is_none());
     }
 
     /// The window is lost: its submissions in order, to be judged again.
@@ -180,6 +261,10 @@ impl OpenWindow {
 }
 
 impl Seat {
+    fn is_doubtful(&self) -> bool {
+        matches!(self, Self::Known(Outcome::Conflict(conflict)) if conflict.is_ahead())
+    }
+
     fn known(self) -> Outcome {
         match self {
             Self::Known(outcome) => outcome,
@@ -194,6 +279,10 @@ impl Seat {
                 Outcome::Appended(Place { first: *first, last: *last, partition, offset: -1 })
             }
             Self::RepeatsUncommitted { known, .. } => Outcome::Repeated(place(known, partition)),
+            Self::Known(Outcome::Conflict(conflict)) if planted::is(Bug::ConflictRepliedAccepted) => {
+                let (first, last) = (conflict.current, conflict.current);
+                Outcome::Appended(Place { first, last, partition, offset: -1 })
+            }
             Self::Known(outcome) => outcome.clone(),
         }
     }
@@ -225,7 +314,10 @@ impl Settled {
                 },
                 Seat::Accepted { .. } | Seat::Known(_) => seat.known(),
             });
-            let outcomes = outcomes.collect();
+            let mut outcomes: Vec<Outcome> = outcomes.collect();
+            if planted::is(Bug::AnswersReversed) {
+                outcomes.reverse();
+            }
             submission.answer_with(outcomes);
         }
     }

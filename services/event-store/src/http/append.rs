@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use spina_core::{ExpectedVersion, StreamId, Token, Version};
 use spina_runtime::telemetry::trace::TraceContext;
-use spina_runtime::{ApiError, ApiJson, ApiPath, ApiResult};
+use spina_runtime::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult};
 use spina_store::archive::StreamRange;
 use utoipa::ToSchema;
 
@@ -16,6 +16,7 @@ use crate::contexts::Contexts;
 use crate::decide::append::{Append, Outcome, Place, Trace};
 use crate::prepare::{self, EventInput, Invalid};
 use crate::read::stream;
+use crate::readback::{self, Ack, AckQuery};
 use crate::submit;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -64,6 +65,7 @@ pub struct AppendedEvent {
     params(
         ("context" = String, Path), ("stream" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key gets the same answer"),
+        ("ack" = Option<Ack>, Query, description = "`readback`: answered when a committed reader has seen the events"),
     ),
     request_body = AppendRequest,
     responses(
@@ -79,6 +81,7 @@ pub struct AppendedEvent {
 pub async fn append(
     State(contexts): State<Contexts>,
     ApiPath((context, stream)): ApiPath<(String, String)>,
+    ApiQuery(AckQuery { ack }): ApiQuery<AckQuery>,
     headers: HeaderMap,
     ApiJson(request): ApiJson<AppendRequest>,
 ) -> ApiResult<(StatusCode, Json<AppendAnswer>)> {
@@ -91,19 +94,25 @@ pub async fn append(
     let trace = TraceContext::current();
     let trace = Trace { parent: trace.traceparent, state: trace.tracestate };
     let append = Append::new(stream.clone(), expected, key, events, trace);
-    match submit::one(&context, append, priority).await? {
+    let outcome = submit::one(&context, append, priority).await?;
+    readback::acknowledged(&context, ack, &outcome).await?;
+    match outcome {
         Outcome::Appended(place) => Ok((StatusCode::CREATED, Json(answer(&context, &stream, place, ids)))),
         Outcome::Repeated(place) => {
             let ids = recorded_ids(&context, &stream, place).await?;
             Ok((StatusCode::CREATED, Json(answer(&context, &stream, place, ids))))
         }
-        outcome @ (Outcome::Conflict(_) | Outcome::KeyReused | Outcome::Unavailable(_) | Outcome::Unknown) => {
-            Err(refusal(&outcome))
-        }
+        outcome @ (Outcome::Conflict(_)
+        | Outcome::KeyReused
+        | Outcome::Rejected(_)
+        | Outcome::Nothing(_)
+        | Outcome::Unavailable(_)
+        | Outcome::Unknown) => Err(refusal(&outcome)),
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
+/// The request's idempotency key, if it bears one.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = value.to_str().map(str::to_owned).ok();
     prepare::check_id("Idempotency-Key", key.as_ref().or(Some(&String::new())))?;

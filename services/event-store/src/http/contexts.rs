@@ -3,8 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use spina_codec::catalog::TypeKind;
 use utoipa::ToSchema;
 
+use crate::context::{Context, Owned};
 use crate::contexts::Contexts;
 
 /// The contexts served.
@@ -21,8 +23,12 @@ pub struct ContextView {
     partitions: i32,
     /// The partitions that this process owns.
     owned: Vec<PartitionView>,
+    /// The owners of all partitions, as far as this process knows: those that nobody serves are missing.
+    owners: Vec<OwnerView>,
     /// Its event types.
     events: Vec<String>,
+    /// Its commands.
+    commands: Vec<String>,
 }
 
 /// A partition that this process owns.
@@ -37,22 +43,46 @@ pub struct PartitionView {
     next_offset: i64,
 }
 
+/// Who owns a partition.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OwnerView {
+    partition: i32,
+    /// The owner's epoch.
+    epoch: u64,
+    /// Its base URL.
+    endpoint: String,
+}
+
 /// Lists the contexts and the partitions owned.
 #[utoipa::path(get, path = "/v1/contexts", tag = "contexts", responses((status = 200, body = ContextList)))]
 pub async fn list(State(contexts): State<Contexts>) -> Json<ContextList> {
-    let view = |context: std::sync::Arc<crate::context::Context>| {
-        let owned = (0..context.partitions).filter_map(|partition| {
-            let owned = context.owned(partition)?;
-            let (unarchived_events, next_offset) = (owned.tail.len(), owned.tail.next_offset());
-            Some(PartitionView { partition, epoch: owned.epoch, unarchived_events, next_offset })
-        });
-        let events = context.catalog.types().iter().map(|event_type| event_type.ce_type.clone());
-        ContextView {
-            name: context.name().to_string(),
-            partitions: context.partitions,
-            owned: owned.collect(),
-            events: events.collect(),
+    let mut views = Vec::new();
+    for context in contexts.all() {
+        views.push(view(&context).await);
+    }
+    Json(ContextList { contexts: views })
+}
+
+async fn view(context: &Context) -> ContextView {
+    let announced = context.owners.all(context).await;
+    let (mut owned, mut owners) = (Vec::new(), Vec::new());
+    for partition in 0..context.partitions {
+        if let Some(Owned { tail, epoch, .. }) = context.owned(partition) {
+            let (unarchived_events, next_offset) = (tail.len(), tail.next_offset());
+            owned.push(PartitionView { partition, epoch, unarchived_events, next_offset });
+            owners.push(OwnerView { partition, epoch, endpoint: context.shared.endpoint.clone() });
+        } else if let Some(owner) = announced.iter().find(|owner| owner.partition == partition) {
+            owners.push(OwnerView { partition, epoch: owner.epoch, endpoint: owner.endpoint.clone() });
         }
-    };
-    Json(ContextList { contexts: contexts.all().into_iter().map(view).collect() })
+    }
+    let events = context.catalog.types();
+    let named = |kind| events.iter().filter(move |known| known.kind == kind).map(|known| known.ce_type.clone());
+    ContextView {
+        name: context.name().to_string(),
+        partitions: context.partitions,
+        owned,
+        owners,
+        events: named(TypeKind::Event).collect(),
+        commands: named(TypeKind::Command).collect(),
+    }
 }

@@ -5,6 +5,7 @@ use spina_runtime::ApiError;
 
 use crate::decide::append::Outcome;
 use crate::prepare::Invalid;
+use crate::read::decode::DecodeFailure;
 use crate::read::stream::ReadError;
 
 /// Seconds after which a client may try again while a partition is taken over.
@@ -26,8 +27,13 @@ impl From<Invalid> for ApiError {
 impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NotOwner(_) | ReadError::Archive(_) => Self::unavailable(error.to_string(), RETRY_AFTER_S),
-            ReadError::Decode { .. } => Self::internal(error),
+            ReadError::NotOwner(_) | ReadError::Archive(_) | ReadError::Behind(_) => {
+                Self::unavailable(error.to_string(), RETRY_AFTER_S)
+            }
+            ReadError::Decode { cause: DecodeFailure::Schema(ref schema), .. } if schema.is_transient() => {
+                Self::unavailable(error.to_string(), RETRY_AFTER_S)
+            }
+            ReadError::Decode { .. } | ReadError::Fold { .. } => Self::internal(error),
         }
     }
 }
@@ -43,8 +49,9 @@ pub fn refusal(outcome: &Outcome) -> ApiError {
             "validation.idempotency_key",
             "this idempotency key was used for a request with another payload; nothing was stored",
         ),
+        Outcome::Rejected(rejection) => ApiError::rejected(rejection.code.clone(), rejection.message.clone()),
         Outcome::Unavailable(why) => ApiError::unavailable(*why, RETRY_AFTER_S),
-        Outcome::Unknown | Outcome::Appended(_) | Outcome::Repeated(_) => {
+        Outcome::Unknown | Outcome::Nothing(_) | Outcome::Appended(_) | Outcome::Repeated(_) => {
             ApiError::unknown("the end of the transaction is not known; repeat with the same Idempotency-Key")
         }
     }

@@ -1,19 +1,24 @@
 //! The HTTP API: architecture.md section 8. JSON in and out, one error format.
 
 mod append;
+mod commands;
 mod contexts;
 mod error;
 mod import;
+mod page;
 mod read;
+mod sse;
 mod subscribe;
-mod view;
+pub mod view;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use spina_runtime::Api;
 use utoipa::OpenApi;
 
 use crate::contexts::Contexts;
+use crate::forward;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +29,7 @@ use crate::contexts::Contexts;
     ),
     paths(
         append::append,
+        commands::send,
         read::read_events,
         read::read_state,
         read::take_snapshot,
@@ -37,10 +43,12 @@ struct Description;
 /// Routes and their description.
 pub fn api(contexts: Contexts) -> Api {
     let routes = Router::new()
-        .route("/v1/contexts", get(contexts::list))
         .route("/v1/{context}/streams/{stream}/events", get(read::read_events).post(append::append))
         .route("/v1/{context}/streams/{stream}", get(read::read_state))
+        .route("/v1/{context}/commands", post(commands::send))
         .route("/v1/{context}/streams/{stream}/snapshot", post(read::take_snapshot))
+        .route_layer(from_fn_with_state(contexts.clone(), forward::to_owner))
+        .route("/v1/contexts", get(contexts::list))
         .with_state(contexts.clone());
     let streaming = Router::new()
         .route("/v1/{context}/import", post(import::import))

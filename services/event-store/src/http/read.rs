@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use spina_core::{State as Fold, StreamId, Timestamp, Version};
 use spina_runtime::{ApiError, ApiPath, ApiQuery, ApiResult};
-use spina_store::archive::StreamRange;
+use spina_store::archive::{StreamRange, TimeRange};
 use utoipa::{IntoParams, ToSchema};
 
 use super::view::EventView;
@@ -16,6 +16,7 @@ use crate::read::state::{self, Until};
 use crate::read::{snapshots, stream};
 
 const LIMIT_MAX: u32 = 1_000;
+const LIMIT_DEFAULT: u32 = 100;
 
 /// The direction of a read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -35,6 +36,12 @@ pub enum Direction {
 pub struct EventsQuery {
     /// First version; by default 1 forward and the last backward.
     from_version: Option<u64>,
+    /// Only events that happened at this time or later, RFC 3339.
+    #[param(value_type = Option<String>)]
+    from_time: Option<Timestamp>,
+    /// Only events that happened before this time, RFC 3339.
+    #[param(value_type = Option<String>)]
+    to_time: Option<Timestamp>,
     /// Most events, 1 to 1000, by default 100.
     limit: Option<u32>,
     /// `forward` or `backward`.
@@ -50,9 +57,15 @@ pub struct EventsAnswer {
     #[schema(value_type = u64)]
     version: Version,
     events: Vec<EventView>,
+    /// `from_version` of the next part in the same direction; missing when this is the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    next_from_version: Option<Version>,
 }
 
 /// Reads a stream's events. Everything acknowledged is included.
+///
+/// Times are those at which the events happened, the ones in the answer; they need not grow with the versions.
 #[utoipa::path(
     get,
     path = "/v1/{context}/streams/{stream}/events",
@@ -71,19 +84,29 @@ pub async fn read_events(
 ) -> ApiResult<Json<EventsAnswer>> {
     let context = contexts.get(&context)?;
     let stream = stream_id(&stream)?;
-    let limit = query.limit.unwrap_or(100);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(ApiError::invalid("validation.limit", format!("limit must be 1 to {LIMIT_MAX}")));
-    }
+    let limit = limit(query.limit)?;
     let backward = query.direction == Direction::Backward;
     let first = if backward { u64::MAX >> 1 } else { 1 };
     let from = Version(query.from_version.unwrap_or(first).min(u64::MAX >> 1));
-    let part = stream::read(&context, &stream, StreamRange { from, backward, limit }).await?;
+    let times = TimeRange { from: query.from_time, to: query.to_time };
+    let part = stream::read_within(&context, &stream, StreamRange { from, backward, limit }, times).await?;
     if part.last == Version::NONE {
         return Err(no_stream(&stream));
     }
+    let full = part.events.len() == limit as usize;
+    let reached = part.events.last().map(|event| event.headers.version).filter(|_| full);
+    let next_from_version = reached.and_then(|reached| next_from(reached, part.last, backward));
     let events = part.events.into_iter().map(EventView::from).collect();
-    Ok(Json(EventsAnswer { stream: stream.into(), version: part.last, events }))
+    Ok(Json(EventsAnswer { stream: stream.into(), version: part.last, events, next_from_version }))
+}
+
+/// Where the part behind `reached` begins, if the stream goes on there.
+fn next_from(reached: Version, last: Version, backward: bool) -> Option<Version> {
+    if backward {
+        (reached > Version(1)).then(|| Version(reached.0 - 1))
+    } else {
+        (reached < last).then(|| reached.plus(1))
+    }
 }
 
 /// Until where the state is folded.
@@ -141,9 +164,11 @@ pub async fn read_state(
         }
     };
     let folded = state::fold(&context, &stream, until).await?;
+    if until != Until::Now && folded.version == Version::NONE {
+        return Err(ApiError::not_found(format!("stream `{stream}` has no event until then")));
+    }
     if let Until::Version(asked) = until
         && folded.version < asked
-        && folded.version > Version::NONE
     {
         let message = format!("stream `{stream}` has only {} versions", folded.version);
         return Err(ApiError::not_found(message));
@@ -167,7 +192,7 @@ pub async fn take_snapshot(
     let stream = stream_id(&stream)?;
     let partition = context.partition_of(&stream);
     let owned = context.owned(partition).ok_or(stream::ReadError::NotOwner(partition))?;
-    let folded = snapshots::take(&context, &stream, owned.epoch).await?;
+    let folded = snapshots::take(&context, &stream, &owned).await?;
     Ok((StatusCode::CREATED, Json(answer(stream, folded)?)))
 }
 
@@ -182,6 +207,15 @@ fn answer(stream: StreamId, folded: Fold) -> ApiResult<StateAnswer> {
 pub fn stream_id(text: &str) -> ApiResult<StreamId> {
     text.parse()
         .map_err(|error: spina_core::stream::NameError| ApiError::invalid("validation.stream", error.to_string()))
+}
+
+/// The number of events asked for.
+pub fn limit(asked: Option<u32>) -> ApiResult<u32> {
+    let limit = asked.unwrap_or(LIMIT_DEFAULT);
+    if (1..=LIMIT_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(ApiError::invalid("validation.limit", format!("limit must be 1 to {LIMIT_MAX}")))
 }
 
 fn no_stream(stream: &StreamId) -> ApiError {

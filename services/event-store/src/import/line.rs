@@ -11,13 +11,6 @@ use crate::context::Context;
 use crate::decide::append::{Append, Trace};
 use crate::prepare::{self, EventInput, Invalid};
 
-/// Which line it is, from 1.
-#[derive(Debug, Clone, Copy)]
-pub struct Line {
-    /// Number of the line.
-    pub number: u64,
-}
-
 /// An event and the stream it goes to.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -52,12 +45,12 @@ pub enum Parsed {
     Blank,
     /// Something that cannot be recorded.
     Refused(Invalid),
-    /// An append of one event.
-    Append(Box<Append>),
+    /// An event and its stream.
+    Event(Box<ImportLine>),
 }
 
-/// Reads, checks and encodes a line.
-pub fn parse(context: &Context, text: Result<String, LinesCodecError>) -> Result<Parsed, Stop> {
+/// Reads a line.
+pub fn parse(text: &Result<String, LinesCodecError>) -> Result<Parsed, Stop> {
     let text = match text {
         Ok(text) => text,
         Err(LinesCodecError::MaxLineLengthExceeded) => {
@@ -68,23 +61,29 @@ pub fn parse(context: &Context, text: Result<String, LinesCodecError>) -> Result
     if text.trim().is_empty() {
         return Ok(Parsed::Blank);
     }
-    Ok(match append(context, &text) {
-        Ok(append) => Parsed::Append(Box::new(append)),
-        Err(invalid) => Parsed::Refused(invalid),
+    Ok(match serde_json::from_str(text) {
+        Ok(line) => Parsed::Event(Box::new(line)),
+        Err(error) => Parsed::Refused(Invalid::new("validation.json", error.to_string())),
     })
 }
 
-fn append(context: &Context, text: &str) -> Result<Append, Invalid> {
-    let line: ImportLine =
-        serde_json::from_str(text).map_err(|error| Invalid::new("validation.json", error.to_string()))?;
-    let input = EventInput {
-        event_type: line.event_type,
-        data: line.data,
-        id: line.id,
-        time: line.time,
-        correlation_id: line.correlation_id,
-        causation_id: line.causation_id,
-    };
-    let event = prepare::event(context, line.stream.category(), input)?;
-    Ok(Append::new(line.stream, line.expected_version, None, vec![event], Trace::default()))
+impl ImportLine {
+    /// The partition of its stream.
+    pub fn partition(&self, context: &Context) -> i32 {
+        context.partition_of(&self.stream)
+    }
+
+    /// The line as an append of one event, checked and encoded.
+    pub fn append(self, context: &Context) -> Result<Append, Invalid> {
+        let input = EventInput {
+            event_type: self.event_type,
+            data: self.data,
+            id: self.id,
+            time: self.time,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+        };
+        let event = prepare::event(context, self.stream.category(), input)?;
+        Ok(Append::new(self.stream, self.expected_version, None, vec![event], Trace::default()))
+    }
 }

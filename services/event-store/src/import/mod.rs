@@ -1,14 +1,18 @@
 //! Importing many events: NDJSON lines in, progress out, while both flow.
 //!
 //! ```text
-//! lines ─▶ chunk ─▶ check, encode ─▶ a submission for each partition ─▶ outcomes, chunk by chunk in order ─▶ progress
+//! lines ─▶ chunk ─▶ check, encode ─▶ a submission for each partition ─▶ verdicts, chunk by chunk in order ─▶ progress
+//!                └▶ a parcel for each other process, one after the other ─┘
 //! ```
 //!
 //! Each line is an append of its own, idempotent by its event's id. Lines of one stream keep their order. When the
 //! answer says that lines 1 to N are done, each of them is durable or refused; a client resumes at line N + 1.
 
+mod elsewhere;
 mod line;
 mod progress;
+mod routes;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -16,9 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join, join_all};
 use futures::stream::{FuturesOrdered, Stream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::StreamExt;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
@@ -27,10 +31,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::decide::append::{Append, Outcome, Submission};
-use crate::prepare::Invalid;
+use elsewhere::Parcel;
 pub use line::ImportLine;
-use line::Line;
 use progress::{Progress, Stop};
+pub use routes::Sender;
+use routes::{Route, Routes};
+use verdict::{Judged, Verdict};
 
 /// Lines that are checked and submitted together: enough for full windows, since a transaction costs the broker the same
 /// for one event as for a thousand.
@@ -48,19 +54,11 @@ const CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
 
 type Lines = Vec<Result<String, LinesCodecError>>;
 
-/// What became of the lines of a chunk, in order.
-type ChunkOutcome = Vec<(Line, LineOutcome)>;
-
-enum LineOutcome {
-    Blank,
-    Refused(Invalid),
-    Judged(Outcome),
-}
-
 /// Imports everything the body has and reports to `reports`. Ends early when the client is gone or the process stops.
 pub async fn run<E>(
     context: Arc<Context>,
     body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
+    sender: Sender,
     reports: mpsc::Sender<Bytes>,
     draining: CancellationToken,
 ) where
@@ -69,11 +67,12 @@ pub async fn run<E>(
     let body = StreamReader::new(body.map(|bytes| bytes.map_err(std::io::Error::other)));
     let lines = FramedRead::new(body, LinesCodec::new_with_max_length(LINE_BYTES_MAX));
     let mut chunks = pin!(lines.chunks_timeout(CHUNK_LINES_MAX, CHUNK_FILL_TIME));
-    let mut progress = Progress::new(reports);
-    let mut in_flight: FuturesOrdered<BoxFuture<'static, ChunkOutcome>> = FuturesOrdered::new();
+    let mut progress = Progress::new(reports, sender);
+    let mut routes = Routes::new(sender);
+    let mut in_flight: FuturesOrdered<BoxFuture<'static, Vec<Judged>>> = FuturesOrdered::new();
     let mut ticks = tokio::time::interval_at(Instant::now() + REPORT_PERIOD, REPORT_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut read, mut ended) = (0_u64, false);
+    let mut ended = false;
     let stopped = loop {
         if ended && in_flight.is_empty() {
             break None;
@@ -83,7 +82,7 @@ pub async fn run<E>(
                 if let Err(stop) = progress.count(outcome).await { break Some(stop) }
             }
             chunk = chunks.next(), if !ended && in_flight.len() < CHUNKS_IN_FLIGHT_MAX => match chunk {
-                Some(chunk) => match submit(&context, chunk, &mut read).await {
+                Some(chunk) => match submit(&context, chunk, &mut routes).await {
                     Ok(outcome) => in_flight.push_back(outcome),
                     Err(stop) => { progress.defer(stop); ended = true; }
                 },
@@ -99,42 +98,96 @@ pub async fn run<E>(
     progress.finish(stopped).await;
 }
 
-/// Checks the lines of a chunk and hands them to their partitions. The result resolves when all outcomes are known.
-async fn submit(context: &Context, chunk: Lines, read: &mut u64) -> Result<BoxFuture<'static, ChunkOutcome>, Stop> {
-    let mut outcomes: Vec<(Line, Option<LineOutcome>)> = Vec::with_capacity(chunk.len());
-    let mut by_partition: BTreeMap<i32, (Vec<Append>, Vec<usize>)> = BTreeMap::new();
-    for text in chunk {
-        *read += 1;
-        let line = Line { number: *read };
-        match line::parse(context, text)? {
-            line::Parsed::Blank => outcomes.push((line, Some(LineOutcome::Blank))),
-            line::Parsed::Refused(invalid) => outcomes.push((line, Some(LineOutcome::Refused(invalid)))),
-            line::Parsed::Append(append) => {
-                let part = by_partition.entry(context.partition_of(&append.stream)).or_default();
-                part.0.push(*append);
-                part.1.push(outcomes.len());
-                outcomes.push((line, None));
-            }
-        }
+/// Checks the lines of a chunk and hands them to their partitions. The result resolves when all of them are judged.
+async fn submit(
+    context: &Arc<Context>,
+    chunk: Lines,
+    routes: &mut Routes,
+) -> Result<BoxFuture<'static, Vec<Judged>>, Stop> {
+    let Sorted { judged, here, elsewhere } = sort(context, chunk, routes).await?;
+    let mut queues = Vec::with_capacity(here.len());
+    for (partition, part) in here {
+        // Before anything is queued: nobody waits for the lines of a chunk that is given up.
+        queues.push((context.owned(partition).ok_or_else(|| Stop::not_served(partition))?.queue, part));
     }
-    let mut waiting = Vec::with_capacity(by_partition.len());
-    for (partition, (appends, places)) in by_partition {
-        let unavailable = || Stop::new("state.unavailable", format!("partition {partition} is not served here now"));
-        let owned = context.owned(partition).ok_or_else(unavailable)?;
-        let (submission, outcome) = Submission::direct(appends, false);
-        owned.queue.send(submission).await.map_err(|_| unavailable())?;
-        waiting.push((places, outcome));
+    let mut waiting = Vec::with_capacity(queues.len());
+    for (queue, (appends, places)) in queues {
+        let (submission, outcomes) = Submission::direct(appends, false);
+        // An owner that has just let go drops it: its outcomes will not come.
+        let _taken_or_gone = queue.submit(submission).await;
+        waiting.push((places, outcomes));
     }
+    let context = Arc::clone(context);
     Ok(Box::pin(async move {
-        let deadline = Instant::now() + CHUNK_TIMEOUT;
-        for (places, outcome) in waiting {
-            let known = tokio::time::timeout_at(deadline, outcome).await.ok().and_then(Result::ok).unwrap_or_default();
-            let mut known = known.into_iter();
-            for place in places {
-                outcomes[place].1 = Some(LineOutcome::Judged(known.next().unwrap_or(Outcome::Unknown)));
+        let delivered = join_all(elsewhere.into_values().map(|parcel| parcel.deliver(&context)));
+        let (here, delivered) = join(outcomes(waiting), delivered).await;
+        let mut judged = judged;
+        for (places, known) in here.into_iter().chain(delivered) {
+            for (place, known) in places.into_iter().zip(known) {
+                judged[place] = known;
             }
         }
-        let unknown = || LineOutcome::Judged(Outcome::Unknown);
-        outcomes.into_iter().map(|(line, outcome)| (line, outcome.unwrap_or_else(unknown))).collect()
+        judged
     }))
+}
+
+/// The lines of a chunk by where they go.
+struct Sorted {
+    /// Lines that are judged already; the others are unknown until they are.
+    judged: Vec<Judged>,
+    /// Appends to partitions of this process, with their places in the chunk.
+    here: BTreeMap<i32, (Vec<Append>, Vec<usize>)>,
+    /// Lines for others, by their endpoints.
+    elsewhere: BTreeMap<String, Parcel>,
+}
+
+async fn sort(context: &Context, chunk: Lines, routes: &mut Routes) -> Result<Sorted, Stop> {
+    let mut sorted =
+        Sorted { judged: Vec::with_capacity(chunk.len()), here: BTreeMap::new(), elsewhere: BTreeMap::new() };
+    for (place, text) in chunk.into_iter().enumerate() {
+        let line = match line::parse(&text)? {
+            line::Parsed::Event(line) => line,
+            line::Parsed::Blank => {
+                sorted.judged.push(Ok(Verdict::Blank));
+                continue;
+            }
+            line::Parsed::Refused(invalid) => {
+                sorted.judged.push(Ok(invalid.into()));
+                continue;
+            }
+        };
+        let partition = line.partition(context);
+        match routes.of(context, partition).await? {
+            Route::Here => match line.append(context) {
+                Ok(append) => {
+                    let (appends, places) = sorted.here.entry(partition).or_default();
+                    appends.push(append);
+                    places.push(place);
+                }
+                Err(invalid) => {
+                    sorted.judged.push(Ok(invalid.into()));
+                    continue;
+                }
+            },
+            Route::To(owner) => {
+                let endpoint = owner.endpoint.clone();
+                let parcel = sorted.elsewhere.entry(endpoint);
+                let parcel = parcel.or_insert_with_key(|endpoint| Parcel::new(owner, routes.turn(endpoint)));
+                parcel.add(&text.unwrap_or_default(), place);
+            }
+        }
+        sorted.judged.push(Err(Stop::unknown()));
+    }
+    Ok(sorted)
+}
+
+/// What became of the appends of this process.
+async fn outcomes(waiting: Vec<(Vec<usize>, oneshot::Receiver<Vec<Outcome>>)>) -> Vec<(Vec<usize>, Vec<Judged>)> {
+    let deadline = Instant::now() + CHUNK_TIMEOUT;
+    let mut known = Vec::with_capacity(waiting.len());
+    for (places, outcomes) in waiting {
+        let outcomes = tokio::time::timeout_at(deadline, outcomes).await.ok().and_then(Result::ok).unwrap_or_default();
+        known.push((places, outcomes.into_iter().map(Verdict::of).collect()));
+    }
+    known
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{ChunkOutcome, LineOutcome};
-use crate::decide::append::Outcome;
+use super::routes::Sender;
+use super::verdict::{Judged, Verdict};
 
 /// Refused lines that are reported one by one; the rest is only counted.
 const REFUSALS_MAX: u64 = 100;
@@ -22,11 +22,31 @@ impl Stop {
     pub fn new(error_code: &'static str, message: impl Into<String>) -> Self {
         Self { error_code, message: message.into() }
     }
+
+    /// Only the log knows what became of a line.
+    pub fn unknown() -> Self {
+        Self::new("state.unknown", "the end of a transaction is not known; send it again")
+    }
+
+    /// Nobody takes lines of the partition.
+    pub fn not_served(partition: i32) -> Self {
+        Self::new(
+            "state.unavailable",
+            format!("partition {partition} is between two owners or not served, send it again"),
+        )
+    }
+
+    /// For programs.
+    #[cfg(test)]
+    pub fn error_code(&self) -> &'static str {
+        self.error_code
+    }
 }
 
 /// Counts outcomes in line order and writes reports.
 pub struct Progress {
     reports: mpsc::Sender<Bytes>,
+    sender: Sender,
     lines: u64,
     appended: u64,
     duplicates: u64,
@@ -36,8 +56,8 @@ pub struct Progress {
 
 impl Progress {
     /// Nothing is done yet.
-    pub fn new(reports: mpsc::Sender<Bytes>) -> Self {
-        Self { reports, lines: 0, appended: 0, duplicates: 0, rejected: 0, deferred: None }
+    pub fn new(reports: mpsc::Sender<Bytes>, sender: Sender) -> Self {
+        Self { reports, sender, lines: 0, appended: 0, duplicates: 0, rejected: 0, deferred: None }
     }
 
     /// No more lines are taken; those in flight still count.
@@ -45,37 +65,49 @@ impl Progress {
         self.deferred.get_or_insert(stop);
     }
 
-    /// Counts a chunk. Fails at the first line of which nothing certain is known, or when nobody listens.
-    pub async fn count(&mut self, outcomes: ChunkOutcome) -> Result<(), Stop> {
-        for (line, outcome) in outcomes {
-            match outcome {
-                LineOutcome::Blank => {}
-                LineOutcome::Refused(invalid) => self.refuse(line.number, invalid.error_code, &invalid.message).await,
-                LineOutcome::Judged(Outcome::Appended(_)) => self.appended += 1,
-                LineOutcome::Judged(Outcome::Repeated(_)) => self.duplicates += 1,
-                LineOutcome::Judged(Outcome::Conflict(conflict)) => {
-                    self.refuse(line.number, "state.conflict", &conflict.to_string()).await;
-                }
-                LineOutcome::Judged(Outcome::KeyReused) => {
-                    let message = "the id belongs to an event with other data";
-                    self.refuse(line.number, "validation.idempotency_key", message).await;
-                }
-                LineOutcome::Judged(Outcome::Unavailable(why)) => return Err(Stop::new("state.unavailable", why)),
-                LineOutcome::Judged(Outcome::Unknown) => {
-                    return Err(Stop::new("state.unknown", "the end of a transaction is not known; send it again"));
+    /// Counts a chunk. Fails at the first line of which nothing certain is known.
+    pub async fn count(&mut self, chunk: Vec<Judged>) -> Result<(), Stop> {
+        let mut told = String::new();
+        let mut stopped = Ok(());
+        for judged in chunk {
+            match judged {
+                Ok(verdict) => self.tell(verdict, &mut told),
+                Err(stop) => {
+                    stopped = Err(stop);
+                    break;
                 }
             }
-            self.lines = line.number;
         }
-        Ok(())
+        if !told.is_empty() {
+            // A client that is gone shows at the next report.
+            let _gone = self.reports.send(Bytes::from(told)).await;
+        }
+        stopped
     }
 
-    async fn refuse(&mut self, line: u64, error_code: &str, message: &str) {
-        self.rejected += 1;
-        if self.rejected <= REFUSALS_MAX {
-            // A client that is gone shows at the next report.
-            let _gone = self.send(&json!({"line": line, "error_code": error_code, "message": message})).await;
+    /// Counts a line, and says what became of it where that is of interest: to a client if it was refused, to an
+    /// event-store in any case.
+    fn tell(&mut self, verdict: Verdict, told: &mut String) {
+        self.lines += 1;
+        match &verdict {
+            Verdict::Blank => {}
+            Verdict::Appended => self.appended += 1,
+            Verdict::Duplicate => self.duplicates += 1,
+            Verdict::Refused { .. } => self.rejected += 1,
         }
+        let report = match (self.sender, verdict) {
+            (Sender::EventStore, verdict) => {
+                let mut report = json!(verdict);
+                report["line"] = Value::from(self.lines);
+                report
+            }
+            (Sender::Client, Verdict::Refused { error_code, message }) if self.rejected <= REFUSALS_MAX => {
+                json!({"line": self.lines, "error_code": error_code, "message": message})
+            }
+            (Sender::Client, _) => return,
+        };
+        told.push_str(&report.to_string());
+        told.push('\n');
     }
 
     /// Reports how far it got. An error means that nobody listens any more.

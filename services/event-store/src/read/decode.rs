@@ -1,12 +1,10 @@
 //! Decoding, and asking the registry for schemas that are not known yet.
 
-use serde_json::{Map, Value};
 use spina_codec::SchemaCache;
 use spina_codec::catalog::ResolveError;
 use spina_codec::frame::{self, FrameError};
 use spina_codec::recorded::{self, DecodeError};
-use spina_codec::shape::Malformed;
-use spina_core::Recorded;
+use spina_core::{EventHeaders, Position, Recorded};
 use spina_log::Fetched;
 
 /// Why a value could not be decoded.
@@ -18,21 +16,26 @@ pub enum DecodeFailure {
     /// The value is not framed.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// The data is not what its schema says.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
     /// Its schema is not to be had.
     #[error(transparent)]
     Schema(#[from] ResolveError),
 }
 
-/// The fields in a framed value.
-pub async fn value(value: &[u8], schemas: &SchemaCache) -> Result<Map<String, Value>, DecodeFailure> {
-    let (schema_id, avro) = frame::split(value)?;
-    Ok(schemas.resolve(schema_id).await?.decode(avro)?)
+/// The event whose headers and place are known, as it would be recorded today.
+pub async fn stored(
+    headers: EventHeaders,
+    position: Position,
+    value: &[u8],
+    schemas: &SchemaCache,
+) -> Result<Recorded, DecodeFailure> {
+    let (schema_id, _) = frame::split(value)?;
+    if schemas.get(schema_id).is_none() {
+        schemas.resolve(schema_id).await?;
+    }
+    Ok(recorded::open_value(headers, position, value, schemas)?.decode()?)
 }
 
-/// The event in a record.
+/// The event in a record, as it would be recorded today.
 pub async fn record(record: &Fetched, schemas: &SchemaCache) -> Result<Recorded, DecodeFailure> {
     loop {
         let (key, value) = (record.key.as_deref(), record.value.as_deref());

@@ -1,6 +1,15 @@
 //! Reading: streams, states, subscriptions.
 
+mod catch_up;
 pub mod decode;
+pub mod entry;
+pub mod filter;
+mod gapless;
+pub mod hub;
+pub mod page;
+mod places;
+#[cfg(test)]
+mod samples;
 pub mod snapshots;
 pub mod state;
 pub mod stream;

@@ -1,5 +1,7 @@
 //! The state of a stream, now, at a version or at a time.
 
+use std::time::Instant;
+
 use spina_core::{State, StreamId, Timestamp, Version};
 use spina_store::archive::StreamRange;
 
@@ -34,7 +36,32 @@ impl Until {
 /// Folds the stream's events, from its snapshot where that helps. A state of version 0 means: no such stream, or no
 /// event until then.
 pub async fn fold(context: &Context, stream: &StreamId, until: Until) -> Result<State, ReadError> {
-    let mut state = snapshots::usable(context, stream, until).await.unwrap_or_default();
+    let begun = Instant::now();
+    let state = fold_events(context, stream, until).await?;
+    if until == Until::Now {
+        snapshots::note_folded(context, stream, begun.elapsed());
+    }
+    Ok(state)
+}
+
+/// The same, without thinking of the next time.
+pub(super) async fn fold_events(context: &Context, stream: &StreamId, until: Until) -> Result<State, ReadError> {
+    let state = snapshots::usable(context, stream, until).await;
+    further(context, stream, state, until).await
+}
+
+/// Folds the stream's events to the last, from what is known of it already.
+pub async fn fold_from(context: &Context, stream: &StreamId, known: Option<State>) -> Result<State, ReadError> {
+    let state = match known {
+        Some(state) => Some(state),
+        None => snapshots::usable(context, stream, Until::Now).await,
+    };
+    further(context, stream, state, Until::Now).await
+}
+
+async fn further(context: &Context, stream: &StreamId, begin: Option<State>, until: Until) -> Result<State, ReadError> {
+    let aggregate = context.deciders.of(stream.category());
+    let mut state = begin.unwrap_or_else(|| aggregate.begin());
     loop {
         let range = StreamRange { from: state.version.plus(1), backward: false, limit: PAGE };
         let part = stream::read(context, stream, range).await?;
@@ -43,7 +70,8 @@ pub async fn fold(context: &Context, stream: &StreamId, until: Until) -> Result<
             if !until.includes(event.headers.version, event.headers.time) {
                 return Ok(state);
             }
-            state = state.evolve(event);
+            let version = event.headers.version;
+            state = aggregate.fold(state, event).map_err(|cause| ReadError::Fold { version, cause })?;
         }
         if !whole_page {
             return Ok(state);

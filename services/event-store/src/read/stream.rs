@@ -1,10 +1,13 @@
 //! Reading a stream: the archive plus the owner's tail, so that everything acknowledged is in it.
 
+use spina_core::aggregate::Unfit;
 use spina_core::{Position, Recorded, StreamId, Version};
 use spina_store::StoreError;
-use spina_store::archive::{Stored, StreamRange};
+use spina_store::archive::{Stored, StreamPart as ArchivedPart, StreamRange, TimeRange};
 
+use super::gapless::is_gapless;
 use crate::context::Context;
+use crate::decide::tail::TailPart;
 use crate::read::decode::{self, DecodeFailure};
 
 /// Why a stream could not be read.
@@ -16,6 +19,17 @@ pub enum ReadError {
     /// The archive did not answer.
     #[error("the archive does not answer: {0}")]
     Archive(#[from] StoreError),
+    /// Neither archive nor tail have all that was acknowledged.
+    #[error("the archive of partition {0} is behind and fills from the log; this stream can be read when it is there")]
+    Behind(i32),
+    /// An event does not fit the aggregate that folds it.
+    #[error("version {version} of the stream cannot be folded: {cause}")]
+    Fold {
+        /// The event's version.
+        version: Version,
+        /// What does not fit.
+        cause: Unfit,
+    },
     /// An event could not be decoded.
     #[error("version {version} of the stream cannot be decoded: {cause}")]
     Decode {
@@ -37,7 +51,17 @@ pub struct StreamPart {
 
 /// Reads a part of a stream.
 pub async fn read(context: &Context, stream: &StreamId, range: StreamRange) -> Result<StreamPart, ReadError> {
-    let (stored, last) = read_stored(context, stream, range).await?;
+    read_within(context, stream, range, TimeRange::default()).await
+}
+
+/// Reads a part of a stream, without the events that did not happen in time.
+pub async fn read_within(
+    context: &Context,
+    stream: &StreamId,
+    range: StreamRange,
+    times: TimeRange,
+) -> Result<StreamPart, ReadError> {
+    let (stored, last) = read_stored(context, stream, range, times).await?;
     let mut events = Vec::with_capacity(stored.len());
     for event in stored {
         events.push(recorded(context, event).await?);
@@ -50,58 +74,53 @@ async fn read_stored(
     context: &Context,
     stream: &StreamId,
     range: StreamRange,
+    times: TimeRange,
 ) -> Result<(Vec<Stored>, Version), ReadError> {
     let partition = context.partition_of(stream);
     let owned = context.owned(partition).ok_or(ReadError::NotOwner(partition))?;
-    let tail = owned.tail.of_stream(stream);
+    let TailPart { events: tail, whole: tail_is_whole } = owned.tail.of_stream(stream);
+    if !tail_is_whole && tail.is_empty() {
+        return Err(ReadError::Behind(partition));
+    }
     let first_in_tail = tail.first().map(|event| event.headers.version);
     let limit = range.limit as usize;
     let whole_in_tail =
         first_in_tail.is_some_and(|first| first <= Version(1) || (!range.backward && first <= range.from));
     let archived = if whole_in_tail {
-        Vec::new()
+        ArchivedPart { events: Vec::new(), last: Version::NONE }
     } else {
-        context.shared.store.read_stream(context.name(), stream, range).await?
+        context.shared.store.read_stream(context.name(), stream, range, times).await?
     };
-    let last = match tail.last() {
-        Some(event) => event.headers.version,
-        None => last_archived(context, stream, range, &archived).await?,
-    };
-    let mut events: Vec<Stored> =
-        archived.into_iter().filter(|event| first_in_tail.is_none_or(|first| event.headers.version < first)).collect();
+    let last = tail.last().map_or(archived.last, |event| event.headers.version);
+    let before_tail = |event: &Stored| first_in_tail.is_none_or(|first| event.headers.version < first);
+    let mut events: Vec<Stored> = archived.events.into_iter().filter(before_tail).collect();
+    let tail = tail.into_iter().filter(|event| times.contains(event.headers.time));
     if range.backward {
-        let newest = tail.into_iter().rev().filter(|event| event.headers.version <= range.from);
+        let newest = tail.rev().filter(|event| event.headers.version <= range.from);
         events = newest.chain(events).collect();
     } else {
-        events.extend(tail.into_iter().filter(|event| event.headers.version >= range.from));
+        events.extend(tail.filter(|event| event.headers.version >= range.from));
     }
     events.truncate(limit);
-    Ok((events, last))
-}
-
-async fn last_archived(
-    context: &Context,
-    stream: &StreamId,
-    range: StreamRange,
-    archived: &[Stored],
-) -> Result<Version, StoreError> {
-    let newest = archived.iter().map(|event| event.headers.version).max();
-    if let Some(version) = newest
-        && !range.backward
-        && archived.len() < range.limit as usize
-    {
-        return Ok(version);
+    // With nothing in the tail the archive has it all, and may have grown between two looks at it.
+    let whole = first_in_tail.is_none_or(|first| {
+        if times == TimeRange::default() {
+            is_gapless(events.iter().map(|event| event.headers.version), range, last)
+        } else {
+            // Versions that did not happen in time are missing; what counts is that the archive reaches up to the tail.
+            whole_in_tail || archived.last.plus(1) >= first
+        }
+    });
+    if !whole {
+        return Err(ReadError::Behind(partition));
     }
-    let last = StreamRange { from: Version(i64::MAX.unsigned_abs()), backward: true, limit: 1 };
-    let events = context.shared.store.read_stream(context.name(), stream, last).await?;
-    Ok(events.first().map_or(Version::NONE, |event| event.headers.version))
+    Ok((events, last))
 }
 
 async fn recorded(context: &Context, stored: Stored) -> Result<Recorded, ReadError> {
     let version = stored.headers.version;
-    let data = decode::value(&stored.value, &context.shared.schemas).await;
-    let data = data.map_err(|cause| ReadError::Decode { version, cause })?;
     let topic = context.events_topic.to_string();
     let position = Position { topic, partition: stored.partition, offset: stored.offset };
-    Ok(Recorded { headers: stored.headers, position, data })
+    let event = decode::stored(stored.headers, position, &stored.value, &context.shared.schemas).await;
+    event.map_err(|cause| ReadError::Decode { version, cause })
 }

@@ -1,39 +1,23 @@
 //! Subscriptions: everything since a place in the log, and then what comes, filtered.
 
-use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use spina_core::{Recorded, StreamId, Token};
-use spina_log::{Fetched, LogError, LogReader, ReaderOptions, Start};
+use spina_core::Token;
+use spina_log::LogError;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
-use super::decode::{self, DecodeFailure};
+use super::catch_up::{self, Turn};
+use super::decode::DecodeFailure;
+use super::entry::{Group, Shown};
+use super::filter::Filter;
+use super::hub::{At, Guest, Hub};
+use super::places::Places;
 use crate::context::Context;
 
-/// Records in a batch: small, so that a slow subscriber holds little.
-const BATCH_RECORDS_MAX: usize = 500;
-
-/// Which events are wanted. All conditions hold at once.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Full type names; empty for all.
-    pub types: HashSet<String>,
-    /// The streams' category.
-    pub category: Option<String>,
-    /// One stream.
-    pub stream: Option<StreamId>,
-}
-
-impl Filter {
-    fn wants(&self, record: &Fetched) -> bool {
-        let key = record.key.as_deref().unwrap_or_default();
-        let in_stream = self.stream.as_ref().is_none_or(|stream| stream.as_str().as_bytes() == key);
-        let in_category = self.category.as_ref().is_none_or(|category| {
-            key.strip_prefix(category.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'-'))
-        });
-        let event_type = || record.headers.get_str(spina_codec::headers::CE_TYPE);
-        in_stream && in_category && (self.types.is_empty() || event_type().is_some_and(|t| self.types.contains(t)))
-    }
-}
+/// How long to wait for the live feed to begin.
+const FEED_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +30,23 @@ pub enum From {
     Token(Token),
 }
 
-/// Why a subscription ended.
+/// Why there is no subscription, or no more.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscriptionError {
     /// The log could not be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The live feed does not begin.
+    #[error("the live feed did not begin within {} s", FEED_PATIENCE.as_secs())]
+    NotFed,
+    /// The token names a place that the log does not have.
+    #[error("the token is beyond the end of partition {partition}, which is {end}: it is of another log")]
+    Beyond {
+        /// The partition.
+        partition: i32,
+        /// Its end.
+        end: i64,
+    },
     /// An event could not be decoded.
     #[error("the event at {token} cannot be decoded: {cause}")]
     Decode {
@@ -66,72 +61,167 @@ pub enum SubscriptionError {
 #[derive(Debug)]
 pub enum Delivery {
     /// An event; the token to resume after it is the subscription's.
-    Event(Box<Recorded>),
+    Event(Arc<Shown>),
     /// Nothing that is wanted, but the place has moved.
     Moved,
+}
+
+/// Where the next group comes from.
+enum Source {
+    /// That is to be found out.
+    Undecided,
+    /// The group with this number.
+    Live { number: u64, end: watch::Receiver<u64> },
+    /// A reader of its own.
+    CatchUp(Turn),
+}
+
+/// A group that is being delivered, and its next entry.
+struct InHand {
+    group: Arc<Group>,
+    next: usize,
+    moved: bool,
 }
 
 /// See the [module](self).
 pub struct Subscription {
     context: Arc<Context>,
     filter: Filter,
-    reader: LogReader,
-    token: Token,
-    waiting: std::vec::IntoIter<Fetched>,
+    places: Places,
+    source: Source,
+    in_hand: Option<InHand>,
+    _guest: Guest,
 }
 
 impl Subscription {
     /// Subscribes. Every partition has a place from here on, so that a resumed subscription misses nothing.
     pub async fn open(context: Arc<Context>, filter: Filter, from: From) -> Result<Self, SubscriptionError> {
-        let topic = context.events_topic.to_string();
+        let guest = Hub::enter(Arc::clone(&context));
+        timeout(FEED_PATIENCE, context.hub.is_fed()).await.map_err(|_| SubscriptionError::NotFed)?;
         let only = filter.stream.as_ref().map(|stream| context.partition_of(stream));
-        let partitions = (0..context.partitions).filter(|partition| only.is_none_or(|only| only == *partition));
-        let mut token = Token::start(&topic);
-        let mut starts = Vec::new();
-        for partition in partitions {
-            let next = match &from {
-                From::Earliest => 0,
-                From::Latest => context.shared.admin.partition_ends(&topic, partition).await?.stable,
-                From::Token(token) => token.offset(partition).map_or(0, |offset| offset + 1),
-            };
-            if next > 0 {
-                token.advance(partition, next - 1);
-            }
-            starts.push((partition, if next > 0 { Start::At(next) } else { Start::Earliest }));
-        }
-        let options = ReaderOptions { batch_records_max: BATCH_RECORDS_MAX, queue_batches_max: 2, stop_at_end: false };
-        let reader = LogReader::open(&context.shared.log, &topic, starts, options)?;
-        Ok(Self { context, filter, reader, token, waiting: Vec::new().into_iter() })
+        let partitions = match only {
+            Some(partition) => vec![partition],
+            None => (0..context.partitions).collect(),
+        };
+        let places = Places::new(Arc::clone(&context.events_topic), begin(&context, partitions, &from).await?);
+        Ok(Self { context, filter, places, source: Source::Undecided, in_hand: None, _guest: guest })
     }
 
     /// Resumes after what was delivered so far.
-    pub fn token(&self) -> &Token {
-        &self.token
+    pub fn token(&self) -> Token {
+        self.places.token()
     }
 
-    /// Waits for what comes next.
+    /// Whether everything before these ends was delivered or is not wanted.
+    pub fn has_reached(&self, ends: &[(i32, i64)]) -> bool {
+        ends.iter().all(|(partition, end)| !self.places.wants(*partition, end - 1))
+    }
+
+    /// Waits for what comes next. May be dropped while it waits: nothing is lost.
     pub async fn next(&mut self) -> Result<Delivery, SubscriptionError> {
         loop {
-            let mut moved = false;
-            for record in self.waiting.by_ref() {
-                self.token.advance(record.partition, record.offset);
-                moved = true;
-                if self.filter.wants(&record) {
-                    return self.decode(record).await;
-                }
+            if let Some(delivery) = self.deliver().await? {
+                return Ok(delivery);
             }
-            if moved {
-                return Ok(Delivery::Moved);
-            }
-            let batch = self.reader.next().await.unwrap_or(Err(LogError::Stopped("log reader")))?;
-            self.waiting = batch.records.into_iter();
+            self.take_group().await?;
         }
     }
 
-    async fn decode(&self, record: Fetched) -> Result<Delivery, SubscriptionError> {
-        let token = Token::at(record.topic.to_string(), record.partition, record.offset);
-        let decoded = decode::record(&record, &self.context.shared.schemas);
-        let event = decoded.await.map_err(|cause| SubscriptionError::Decode { token, cause })?;
-        Ok(Delivery::Event(Box::new(event)))
+    /// The next event in the group in hand; `Moved` at its end, if it has moved the place since the last event.
+    async fn deliver(&mut self) -> Result<Option<Delivery>, SubscriptionError> {
+        let Some(hand) = &mut self.in_hand else { return Ok(None) };
+        while let Some(entry) = hand.group.entries.get(hand.next) {
+            let record = &entry.record;
+            let (partition, offset) = (record.partition, record.offset);
+            let shown = if self.places.wants(partition, offset) && self.filter.wants(record) {
+                Some(entry.shown(&self.context.shared.schemas).await.map_err(|cause| {
+                    let token = Token::at(record.topic.to_string(), partition, offset);
+                    SubscriptionError::Decode { token, cause }
+                })?)
+            } else {
+                None
+            };
+            // Only now: whoever stopped waiting for the schema gets the event the next time.
+            hand.next += 1;
+            hand.moved = shown.is_none();
+            self.places.reach(partition, offset + 1);
+            if let Some(shown) = shown {
+                return Ok(Some(Delivery::Event(shown)));
+            }
+        }
+        let moved = hand.moved || !hand.group.passed.is_empty();
+        for (partition, next) in &hand.group.passed {
+            self.places.reach(*partition, *next);
+        }
+        self.in_hand = None;
+        Ok(moved.then_some(Delivery::Moved))
+    }
+
+    /// Takes a group in hand, or finds out where the next one comes from.
+    async fn take_group(&mut self) -> Result<(), SubscriptionError> {
+        match &mut self.source {
+            Source::Undecided => {
+                self.source = self.live().unwrap_or_else(|| {
+                    Source::CatchUp(catch_up::stand_in_line(&self.context, &self.filter, &self.places))
+                });
+            }
+            Source::CatchUp(turn) => {
+                let group = match self.context.hub.join(&self.places) {
+                    Some(_) => None,
+                    None => turn.recv().await.transpose()?,
+                };
+                match group {
+                    Some(group) => self.hold(Arc::new(group)),
+                    // It has caught up, or the turn is over.
+                    None => self.source = Source::Undecided,
+                }
+            }
+            Source::Live { number, end } => {
+                end.mark_unchanged();
+                match self.context.hub.at(*number) {
+                    At::Group(group) => {
+                        *number += 1;
+                        self.hold(group);
+                    }
+                    At::End(heads) => {
+                        for (partition, head) in (0..).zip(heads) {
+                            self.places.reach(partition, head);
+                        }
+                        let _moved = end.changed().await;
+                    }
+                    At::Gone => {
+                        self.context.shared.metrics.fell_behind();
+                        self.source = Source::Undecided;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn live(&self) -> Option<Source> {
+        let number = self.context.hub.join(&self.places)?;
+        Some(Source::Live { number, end: self.context.hub.end() })
+    }
+
+    fn hold(&mut self, group: Arc<Group>) {
+        self.in_hand = Some(InHand { group, next: 0, moved: false });
+    }
+}
+
+/// Partition and next offset of each partition.
+async fn begin(context: &Context, partitions: Vec<i32>, from: &From) -> Result<Vec<(i32, i64)>, SubscriptionError> {
+    let (admin, topic) = (&context.shared.admin, &context.events_topic);
+    match from {
+        From::Earliest => Ok(partitions.into_iter().map(|partition| (partition, 0)).collect()),
+        From::Latest => Ok(admin.stable_ends(topic, &partitions).await?),
+        From::Token(token) => {
+            let ends = admin.high_ends(topic, &partitions).await?;
+            let places = ends.into_iter().map(|(partition, end)| {
+                let next = token.offset(partition).map_or(0, |offset| offset + 1);
+                if next > end { Err(SubscriptionError::Beyond { partition, end }) } else { Ok((partition, next)) }
+            });
+            places.collect()
+        }
     }
 }

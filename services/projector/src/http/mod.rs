@@ -1,13 +1,19 @@
 //! The HTTP API: read models, and the projections that fill them.
 
+mod dead_letters;
 mod error;
+mod jobs;
 mod models;
 mod projections;
+mod rebuilds;
 
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::routing::{get, post};
+use spina_codec::catalog::SchemaCache;
+use spina_core::ContextName;
+use spina_log::Admin;
 use spina_runtime::{Api, ApiError, ApiResult};
 use spina_store::Store;
 use spina_store::read_model::ModelName;
@@ -20,7 +26,8 @@ use crate::project::{Ends, Handle, Handles};
     info(
         title = "Spina projector",
         description = "Serves read models, and shows and steers the projections that fill them. A model reads the events \
-            of its context exactly once; `after` waits until it includes what an append's token names."
+            of its context exactly once; `after` waits until it includes what an append's token names. Jobs replay events \
+            to a topic or an HTTP endpoint."
     ),
     paths(
         models::get_row,
@@ -29,17 +36,49 @@ use crate::project::{Ends, Handle, Handles};
         projections::show,
         projections::rebuild,
         projections::pause,
-        projections::resume
+        projections::resume,
+        rebuilds::pause,
+        rebuilds::resume,
+        rebuilds::cancel,
+        rebuilds::comparison,
+        rebuilds::roll_back,
+        rebuilds::drop_old,
+        dead_letters::list,
+        dead_letters::show,
+        dead_letters::retry,
+        dead_letters::skip,
+        dead_letters::edit,
+        dead_letters::drop_key,
+        dead_letters::redrive,
+        jobs::list,
+        jobs::ask,
+        jobs::show,
+        jobs::pause,
+        jobs::resume,
+        jobs::cancel
     )
 )]
 struct Description;
 
 /// What handlers work with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Served {
     handles: Handles,
-    /// Empty until the database has answered for the first time.
-    store: Arc<OnceLock<Store>>,
+    /// Empty until the servers have answered for the first time.
+    behind: Arc<OnceLock<Behind>>,
+}
+
+/// The servers behind the API.
+#[derive(Clone)]
+pub struct Behind {
+    /// The database.
+    pub store: Store,
+    /// Schemas by id.
+    pub schemas: SchemaCache,
+    /// The brokers.
+    pub admin: Arc<Admin>,
+    /// The contexts that are declared.
+    pub contexts: Vec<ContextName>,
 }
 
 impl Served {
@@ -51,20 +90,42 @@ impl Served {
     }
 
     fn store(&self) -> ApiResult<&Store> {
-        self.store.get().ok_or_else(|| ApiError::unavailable("the database has not answered yet", 1))
+        self.behind().map(|behind| &behind.store)
+    }
+
+    fn behind(&self) -> ApiResult<&Behind> {
+        self.behind.get().ok_or_else(|| ApiError::unavailable("the database has not answered yet", 1))
     }
 }
 
 /// Routes and their description.
-pub fn api(handles: Handles, store: Arc<OnceLock<Store>>) -> Api {
+pub fn api(handles: Handles, behind: Arc<OnceLock<Behind>>) -> Api {
     let routes = Router::new()
         .route("/v1/{context}/models/{model}", get(models::list_rows))
         .route("/v1/{context}/models/{model}/{key}", get(models::get_row))
         .route("/v1/projections", get(projections::list))
         .route("/v1/projections/{context}/{model}", get(projections::show))
         .route("/v1/projections/{context}/{model}/rebuild", post(projections::rebuild))
+        .route("/v1/projections/{context}/{model}/rebuild/pause", post(rebuilds::pause))
+        .route("/v1/projections/{context}/{model}/rebuild/resume", post(rebuilds::resume))
+        .route("/v1/projections/{context}/{model}/rebuild/cancel", post(rebuilds::cancel))
+        .route("/v1/projections/{context}/{model}/comparison", get(rebuilds::comparison))
+        .route("/v1/projections/{context}/{model}/roll-back", post(rebuilds::roll_back))
+        .route("/v1/projections/{context}/{model}/drop-old", post(rebuilds::drop_old))
         .route("/v1/projections/{context}/{model}/pause", post(projections::pause))
         .route("/v1/projections/{context}/{model}/resume", post(projections::resume))
-        .with_state(Served { handles, store });
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/redrive", post(dead_letters::redrive))
+        .route("/v1/dead-letters/{id}", get(dead_letters::show))
+        .route("/v1/dead-letters/{id}/retry", post(dead_letters::retry))
+        .route("/v1/dead-letters/{id}/skip", post(dead_letters::skip))
+        .route("/v1/dead-letters/{id}/edit", post(dead_letters::edit))
+        .route("/v1/dead-letters/{id}/drop", post(dead_letters::drop_key))
+        .route("/v1/jobs", get(jobs::list).post(jobs::ask))
+        .route("/v1/jobs/{id}", get(jobs::show))
+        .route("/v1/jobs/{id}/pause", post(jobs::pause))
+        .route("/v1/jobs/{id}/resume", post(jobs::resume))
+        .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .with_state(Served { handles, behind });
     Api::new(Description::openapi()).routes(routes)
 }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::header::{ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use spina_core::{ModelShape, Token};
+use spina_core::{ModelShape, StreamKey, Token};
 use spina_runtime::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult};
 use spina_store::read_model::{ListQuery, parse_key};
 use utoipa::{IntoParams, ToSchema};
@@ -49,7 +52,8 @@ pub(super) struct Rows {
 #[utoipa::path(get, path = "/v1/{context}/models/{model}/{key}", tag = "models",
     params(("context", description = "Bounded context"), ("model", description = "Read model"), ("key", description = "Key"), After),
     responses(
-        (status = 200, description = "the row, an object of the model's columns", body = Object),
+        (status = 200, description = "the row, an object of the model's columns; `ETag` changes whenever the row does", body = Object),
+        (status = 304, description = "the row is still the one that `If-None-Match` names"),
         (status = 400, description = "`validation.*`"),
         (status = 404, description = "`resource.not_found`"),
         (status = 503, description = "`state.unavailable`: not caught up with `after` yet, or no database")))]
@@ -57,14 +61,32 @@ pub(super) async fn get_row(
     State(served): State<Served>,
     ApiPath((context, model, key)): ApiPath<(String, String, String)>,
     ApiQuery(query): ApiQuery<After>,
-) -> ApiResult<ApiJson<Map<String, Value>>> {
+    headers: HeaderMap,
+) -> ApiResult<Response> {
     let (handle, _) = served.model(&context, &model)?;
     reach(&handle, query.after.as_deref(), query.timeout_ms).await?;
     let shape = shape(&handle)?;
     let parts: Vec<&str> = if shape.key.len() == 1 { vec![key.as_str()] } else { key.split(',').collect() };
     let cells = parse_key(&shape, &parts).map_err(from_query)?;
     let row = served.store()?.row(&handle.name, &shape, &cells).await.map_err(from_store)?;
-    row.map(ApiJson).ok_or_else(|| ApiError::not_found(format!("{context}/{model} has no row {key}")))
+    let row = row.ok_or_else(|| ApiError::not_found(format!("{context}/{model} has no row {key}")))?;
+    let tag = tag(&row);
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let known = known.flat_map(|tags| tags.split(',')).any(|known| matches_tag(known, &tag));
+    let answer = if known { StatusCode::NOT_MODIFIED.into_response() } else { ApiJson(row).into_response() };
+    Ok(([(ETAG, tag)], answer).into_response())
+}
+
+/// A tag that follows from what the row says, so that it is the same after a rebuild that changes nothing.
+fn tag(row: &Map<String, Value>) -> String {
+    let text = row.iter().map(|(name, value)| format!("{name}\0{value}\0")).collect::<String>();
+    format!("\"{:032x}\"", StreamKey::of(&text).0)
+}
+
+/// Whether a tag of a condition is this one, or any.
+fn matches_tag(known: &str, tag: &str) -> bool {
+    let known = known.trim();
+    known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
 }
 
 /// Rows by condition and order
@@ -152,4 +174,19 @@ async fn reach(handle: &Handle, after: Option<&str>, timeout_ms: Option<u64>) ->
         after.parse().map_err(|error| ApiError::malformed("validation.query", format!("after: {error}")))?;
     let limit = timeout_ms.unwrap_or(TIMEOUT_MS).min(TIMEOUT_MS_MAX);
     handle.reach(&token, Duration::from_millis(limit)).await.map_err(from_wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_follows_from_the_row_and_is_found_in_conditions() {
+        let row = |depot: &str| Map::from_iter([("depot".to_owned(), Value::from(depot)), ("n".to_owned(), 1.into())]);
+        let first = tag(&row("EWR"));
+        assert_eq!(first, tag(&row("EWR")));
+        assert_ne!(first, tag(&row("LGA")));
+        assert!(matches_tag(&first, &first) && matches_tag(&format!(" W/{first}"), &first) && matches_tag("*", &first));
+        assert!(!matches_tag(&tag(&row("LGA")), &first) && !matches_tag("", &first));
+    }
 }

@@ -25,6 +25,10 @@ pub(super) struct Projection {
     lag_records: i64,
     /// Whether the model includes everything that was committed when this was asked.
     caught_up: bool,
+    /// Keys that are parked behind an event that the model cannot take; see `/v1/dead-letters`.
+    parked_keys: usize,
+    /// Events that are parked with them. The model does not include them.
+    parked_events: i64,
     /// Why it does not go on, if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<String>,
@@ -36,7 +40,7 @@ pub(super) struct Projection {
 /// A rebuild.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Rebuild {
-    /// `running`, `switching`, `done` or `failed`.
+    /// `waiting` for its turn, `running`, `paused`, `switching`, `done`, `cancelled` or `failed`.
     state: &'static str,
     /// Offsets passed.
     done: i64,
@@ -97,8 +101,9 @@ pub(super) async fn show(
 
 /// Rebuild a model from the start of the log
 ///
-/// A shadow table is filled beside the live one and takes its place in one step when it has caught up. The former table
-/// stays as `<model>__old` until the next rebuild.
+/// A shadow table is filled beside the live one, compared with it (see `comparison`), and takes its place in one step when it
+/// has caught up. The former table stays for a `roll-back` until the next rebuild or `drop-old`. An event that the model
+/// cannot take ends the rebuild, unless a person has decided about it; the live table stays then.
 #[utoipa::path(post, path = "/v1/projections/{context}/{model}/rebuild", tag = "projections",
     params(("context", description = "Bounded context"), ("model", description = "Read model")),
     responses((status = 202, body = Accepted), (status = 404, description = "`resource.not_found`"),
@@ -136,7 +141,7 @@ pub(super) async fn resume(
     command(&served, path, Command::Resume).await
 }
 
-async fn command(
+pub(super) async fn command(
     served: &Served,
     ApiPath((context, model)): ApiPath<(String, String)>,
     command: Command,
@@ -168,6 +173,8 @@ fn view(handle: &Handle, stable: &[i64]) -> Projection {
         checkpoint: handle.token().to_string(),
         lag_records,
         caught_up: known && lag_records == 0,
+        parked_keys: status.parked_keys,
+        parked_events: status.parked_events,
         last_error,
         rebuild: status.rebuild.map(|rebuild| view_rebuild(rebuild, stable)),
     }
@@ -175,7 +182,10 @@ fn view(handle: &Handle, stable: &[i64]) -> Projection {
 
 fn view_rebuild(rebuild: project::Rebuild, stable: &[i64]) -> Rebuild {
     let (state, last_error) = match rebuild.state {
+        project::RebuildState::Waiting => ("waiting", None),
         project::RebuildState::Running => ("running", None),
+        project::RebuildState::Paused => ("paused", None),
+        project::RebuildState::Cancelled => ("cancelled", None),
         project::RebuildState::Switching => ("switching", None),
         project::RebuildState::Done => ("done", None),
         project::RebuildState::Failed(cause) => ("failed", Some(cause)),

@@ -1,13 +1,14 @@
 //! From records to events, with only the fields that the model uses.
 //!
 //! The schema id in the record's first bytes tells whether the model looks at that type at all; if not, nothing else of
-//! the record is looked at.
+//! the record is looked at. An event of an older schema is read as it would be recorded today, from the fields that this
+//! takes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde_json::Value;
 use spina_codec::catalog::{ResolveError, SchemaCache};
+use spina_codec::reading::Reading;
 use spina_codec::recorded::{DecodeError, open};
 use spina_codec::shape::{FieldMask, Shape};
 use spina_codec::{Headers, frame};
@@ -21,7 +22,6 @@ use super::failure::Poison;
 pub struct Decoder {
     model: Arc<Model>,
     schemas: SchemaCache,
-    events: Arc<HashMap<String, Shape>>,
     plans: HashMap<u32, Plan>,
 }
 
@@ -29,12 +29,8 @@ pub struct Decoder {
 #[derive(Debug)]
 enum Plan {
     Skip,
-    Take {
-        /// The fields to read; `None` reads all.
-        mask: Option<FieldMask>,
-        /// Fields that the definition uses and this older schema does not have.
-        defaults: Vec<(String, Value)>,
-    },
+    /// Reads these fields; `None` reads all.
+    Take(Option<FieldMask>),
 }
 
 /// Most plans kept; a topic has a few dozen schemas.
@@ -50,10 +46,9 @@ pub enum NotDecoded {
 }
 
 impl Decoder {
-    /// A decoder for the model's fields. `events` are the types as the definition knows them, for fields that an older
-    /// schema does not have.
-    pub fn new(model: Arc<Model>, schemas: SchemaCache, events: Arc<HashMap<String, Shape>>) -> Self {
-        Self { model, schemas, events, plans: HashMap::new() }
+    /// A decoder for the model's fields.
+    pub fn new(model: Arc<Model>, schemas: SchemaCache) -> Self {
+        Self { model, schemas, plans: HashMap::new() }
     }
 
     /// The event of a record; `None` if the model does not look at its type.
@@ -73,17 +68,27 @@ impl Decoder {
         }
     }
 
+    /// Whether the model would look at the record; also if that cannot be told.
+    pub async fn looks_at(&mut self, record: &Fetched) -> Result<bool, ResolveError> {
+        let Some((id, _)) = record.value.as_deref().and_then(|value| frame::split(value).ok()) else { return Ok(true) };
+        if !self.plans.contains_key(&id) {
+            match self.plan(id).await {
+                Err(NotDecoded::Registry(error)) => return Err(error),
+                Err(NotDecoded::Poison(_)) | Ok(()) => {}
+            }
+        }
+        Ok(!matches!(self.plans.get(&id), Some(Plan::Skip)))
+    }
+
     fn take(&self, id: u32, value: &[u8], record: &Fetched) -> Result<Option<Recorded>, DecodeError> {
-        let Some(Plan::Take { mask, defaults }) = self.plans.get(&id) else { return Ok(None) };
+        let Some(Plan::Take(mask)) = self.plans.get(&id) else { return Ok(None) };
         let headers: &Headers = &record.headers;
         let (topic, key) = (record.topic.as_ref(), record.key.as_deref());
         let opened = open(topic, record.partition, record.offset, key, Some(value), headers, &self.schemas)?;
-        let mut event = match mask {
+        Ok(Some(match mask {
             Some(mask) => opened.decode_fields(mask)?,
             None => opened.decode()?,
-        };
-        event.data.extend(defaults.iter().cloned());
-        Ok(Some(event))
+        }))
     }
 
     async fn plan(&mut self, id: u32) -> Result<(), NotDecoded> {
@@ -95,21 +100,21 @@ impl Decoder {
         if self.plans.len() >= PLANS_MAX {
             self.plans.clear();
         }
-        self.plans.insert(id, self.plan_of(&shape));
+        let reading = self.schemas.known(id).and_then(|known| known.reading);
+        self.plans.insert(id, self.plan_of(&shape, reading.as_deref()));
         Ok(())
     }
 
-    fn plan_of(&self, shape: &Shape) -> Plan {
-        let Some(wanted) = self.model.wants(shape.name()) else { return Plan::Skip };
-        let known = self.events.get(shape.name());
-        let added = known.iter().flat_map(|known| known.fields()).filter(|field| shape.field(field.name()).is_none());
-        let defaults = added.map(|field| (field.name().to_owned(), field.default().cloned().unwrap_or(Value::Null)));
-        match wanted {
-            WantedFields::All => Plan::Take { mask: None, defaults: defaults.collect() },
-            WantedFields::Some(names) => Plan::Take {
-                mask: Some(shape.mask(names.iter().map(String::as_str).filter(|name| shape.field(name).is_some()))),
-                defaults: defaults.filter(|(name, _)| names.contains(name)).collect(),
-            },
+    fn plan_of(&self, shape: &Shape, reading: Option<&Reading>) -> Plan {
+        let name = reading.and_then(Reading::name).unwrap_or(shape.name());
+        let Some(wanted) = self.model.wants(name) else { return Plan::Skip };
+        let nothing = BTreeSet::new();
+        let needs = reading.map_or(Some(&nothing), Reading::needs);
+        match (wanted, needs) {
+            (WantedFields::All, _) | (_, None) => Plan::Take(None),
+            (WantedFields::Some(names), Some(needs)) => {
+                Plan::Take(Some(shape.mask(names.union(needs).map(String::as_str))))
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use spina_core::change::MergeError;
 use spina_log::LogError;
 use spina_rules::projection::ProjectError;
 use spina_store::StoreError;
+use spina_store::dead_letters::Refusal;
 
 /// An event that the model cannot take. Trying again gives the same.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,25 @@ pub enum Poison {
     /// A sum leaves its range.
     #[error("{0}")]
     Unmergeable(#[from] MergeError),
+    /// The database does not take the row that comes of it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Poison {
+    /// As it is noted in a dead letter. One class for all that may be mended in one go.
+    pub fn refusal(&self) -> Refusal {
+        let class = match self {
+            Self::Undecodable(_) => "undecodable",
+            Self::Schema(_) => "schema",
+            Self::Unprojectable(ProjectError::Expression(_)) => "expression",
+            Self::Unprojectable(ProjectError::Value { .. }) => "value",
+            Self::Unprojectable(ProjectError::KeyTooLong { .. }) => "key",
+            Self::Unmergeable(_) => "overflow",
+            Self::Refused(_) => "refused",
+        };
+        Refusal { class, error: self.to_string() }
+    }
 }
 
 /// Why a fill ended without having been told to.

@@ -1,84 +1,37 @@
 //! What the rest of the process sees of a model: state, progress, commands.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use spina_core::{ModelShape, Token};
 use spina_runtime::{Condition, Readiness};
+use spina_store::dead_letters::Decision;
 use spina_store::read_model::ModelName;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::ends::{Ends, behind};
+use super::ends::behind;
+use super::fill::{Order, Settled};
+use super::status::{Progress, Rebuild, RebuildState, State, Status};
 use crate::metrics::ModelMetrics;
 
 /// Commands that may wait for a model.
 const COMMANDS_MAX: usize = 8;
-
-/// How a model is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// Not taken over yet.
-    Starting,
-    /// Its events are read as they come.
-    Running,
-    /// A neighbour does not answer; it goes on by itself.
-    Waiting(String),
-    /// A person has paused it.
-    Paused,
-    /// Its definition and its table are not of one kind: a rebuild is needed. The table can be read as it stands.
-    RebuildNeeded(String),
-    /// It cannot go on, and says why.
-    Failed(String),
-    /// Another projector has taken it over.
-    Superseded,
-}
-
-/// How a rebuild is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RebuildState {
-    /// Reading the log into the shadow table.
-    Running,
-    /// Taking the live table's place.
-    Switching,
-    /// The shadow table has become the live one.
-    Done,
-    /// It could not go on, and says why.
-    Failed(String),
-}
-
-/// Progress of a rebuild, in offsets of the log.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rebuild {
-    /// How it is.
-    pub state: RebuildState,
-    /// Next offsets of the shadow table.
-    pub next_offsets: Vec<i64>,
-    /// Offsets passed since it began or was taken up again, and the time that took.
-    pub pace: (i64, Duration),
-}
-
-/// State and rebuild together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Status {
-    /// How the model is.
-    pub state: State,
-    /// Its rebuild, the last one if it is over.
-    pub rebuild: Option<Rebuild>,
-}
-
-/// How far the live table is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Next offset to read, by partition; empty before the model was taken over.
-    pub next_offsets: Vec<i64>,
-}
 
 /// What a person can ask of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Fill a shadow table from the start of the log, then let it take the live one's place.
     Rebuild,
+    /// Let the rebuild rest where it is.
+    PauseRebuild,
+    /// Go on with the rebuild.
+    ResumeRebuild,
+    /// Drop the shadow table.
+    CancelRebuild,
+    /// Put the table back that the last rebuild took the place of.
+    RollBack,
+    /// Drop that table.
+    DropOld,
     /// Stop reading.
     Pause,
     /// Go on, also after a failure.
@@ -110,8 +63,14 @@ pub enum WaitError {
     TimedOut,
 }
 
-/// A command and where its answer goes.
-pub type Request = (Command, oneshot::Sender<Result<(), CommandError>>);
+/// What a model's task is asked.
+#[derive(Debug)]
+pub enum Request {
+    /// A command, and where its answer goes.
+    Steer(Command, oneshot::Sender<Result<(), CommandError>>),
+    /// Something to be done with dead letters.
+    Settle(Order),
+}
 
 /// A model as the rest of the process sees it.
 #[derive(Debug)]
@@ -126,7 +85,7 @@ pub struct Handle {
     status: watch::Sender<Status>,
     progress: watch::Sender<Progress>,
     shape: RwLock<Option<Arc<ModelShape>>>,
-    commands: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Request>,
 }
 
 impl Handle {
@@ -137,11 +96,12 @@ impl Handle {
         metrics: ModelMetrics,
         readiness: Readiness,
     ) -> (Arc<Self>, mpsc::Receiver<Request>) {
-        let (commands, requests) = mpsc::channel(COMMANDS_MAX);
-        let status = watch::Sender::new(Status { state: State::Starting, rebuild: None });
+        let (sender, requests) = mpsc::channel(COMMANDS_MAX);
+        let status =
+            watch::Sender::new(Status { state: State::Starting, rebuild: None, parked_keys: 0, parked_events: 0 });
         let progress = watch::Sender::new(Progress::default());
         let shape = RwLock::new(None);
-        let handle = Self { name, topic, metrics, readiness, status, progress, shape, commands };
+        let handle = Self { name, topic, metrics, readiness, status, progress, shape, requests: sender };
         handle.set_state(State::Starting);
         (Arc::new(handle), requests)
     }
@@ -190,9 +150,32 @@ impl Handle {
         });
     }
 
+    /// States how much is parked.
+    pub fn set_parked(&self, keys: usize, events: i64) {
+        self.metrics.parked_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+        self.metrics.parked_events.set(events);
+        self.status.send_if_modified(|status| {
+            let changed = (status.parked_keys, status.parked_events) != (keys, events);
+            (status.parked_keys, status.parked_events) = (keys, events);
+            changed
+        });
+    }
+
     /// States how far the live table is. Whoever waits for a token that it passes goes on.
     pub fn set_progress(&self, next_offsets: &[i64]) {
         self.progress.send_replace(Progress { next_offsets: next_offsets.to_vec() });
+    }
+
+    /// How far the live table is, as it goes on.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// States why the model's topic is not told of changes, if it is not.
+    pub fn set_topic_trouble(&self, trouble: Option<String>) {
+        let condition = trouble.as_ref().map_or(Condition::Ready, |cause| Condition::degraded(cause.clone()));
+        self.readiness.set(format!("topic of {}", self.name), condition);
+        self.metrics.topic_silent.set(i64::from(trouble.is_some()));
     }
 
     /// States the live table's columns.
@@ -224,7 +207,16 @@ impl Handle {
     pub async fn command(&self, command: Command) -> Result<(), CommandError> {
         let gone = || CommandError::Unavailable("the model is stopping".to_owned());
         let (answer, answered) = oneshot::channel();
-        self.commands.send((command, answer)).await.map_err(|_| gone())?;
+        self.requests.send(Request::Steer(command, answer)).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Has dead letters settled: what was decided about letters is noted, then the keys are tried in order.
+    pub async fn settle(&self, decided: Vec<(i64, Decision)>, keys: Vec<Vec<u8>>) -> Result<Settled, CommandError> {
+        let gone = || CommandError::Unavailable("the model has stopped; list the letters again".to_owned());
+        let (answer, answered) = oneshot::channel();
+        let order = Order { decided, keys, answer };
+        self.requests.send(Request::Settle(order)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 
@@ -274,36 +266,6 @@ fn stopped(state: &State) -> Result<(), WaitError> {
         State::Paused => Err(WaitError::Stopped("the model is paused".to_owned())),
         State::Superseded => Err(WaitError::Stopped("another projector has taken the model over".to_owned())),
         State::RebuildNeeded(cause) | State::Failed(cause) => Err(WaitError::Stopped(cause.clone())),
-    }
-}
-
-/// A model, and the ends of the log it reads.
-type Known = (Arc<Handle>, Ends);
-
-/// All models of the process by name. Cheap to clone; all clones are one.
-#[derive(Debug, Clone, Default)]
-pub struct Handles {
-    models: Arc<Mutex<BTreeMap<ModelName, Known>>>,
-}
-
-impl Handles {
-    /// Makes a model known.
-    pub fn add(&self, handle: Arc<Handle>, ends: Ends) {
-        self.lock().insert(handle.name.clone(), (handle, ends));
-    }
-
-    /// A model by name.
-    pub fn get(&self, name: &ModelName) -> Option<Known> {
-        self.lock().get(name).cloned()
-    }
-
-    /// All models, by name.
-    pub fn all(&self) -> Vec<Known> {
-        self.lock().values().cloned().collect()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ModelName, Known>> {
-        self.models.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

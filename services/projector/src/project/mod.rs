@@ -5,6 +5,8 @@
 //!   |- live:    Fill(slot live,    for ever)         -- batches --> <ctx>.<model>
 //!   `- rebuild: Fill(slot rebuild, until caught up)  -- batches --> <ctx>.<model>__rebuild, then swap
 //!
+//! Teller: rows that changed --> the model's compacted topic, if it has one
+//!
 //! Fill: LogReader -> Decoder -> Model::project -> Pending (coalesced) -> Store::apply
 //!       the next batch is gathered while the one before is being written
 //! ```
@@ -14,13 +16,19 @@ mod ends;
 mod failure;
 mod fill;
 mod handle;
+mod handles;
 mod load;
 mod pending;
 mod report;
+mod status;
 mod task;
+mod topic;
 
 pub use ends::{Ends, behind};
-pub use fill::Parts;
-pub use handle::{Command, CommandError, Handle, Handles, Rebuild, RebuildState, Request, State, WaitError};
+pub use fill::{Parts, Settled, record_of};
+pub use handle::{Command, CommandError, Handle, Request, WaitError};
+pub use handles::Handles;
 pub use load::{Definition, load};
+pub use status::{Rebuild, RebuildState, State};
 pub use task::{ModelTask, Neighbours};
+pub use topic::Voice;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use spina_core::change::MergeError;
 use spina_core::{Batch, Change};
+use spina_store::dead_letters::{LetterChanges, NewLetter, Place};
 use tokio::time::Instant;
 
 /// Most bytes of record values that go into one batch.
@@ -20,7 +21,10 @@ pub struct Pending {
     batch: Batch,
     /// Next offset to read by partition, after this batch.
     next_offsets: Vec<i64>,
+    letters: LetterChanges,
     records: usize,
+    /// The record whose changes are all that is in it.
+    only: Option<Place>,
     bytes: usize,
     moved: bool,
     /// Partitions of which the end was not reached since the last record.
@@ -31,20 +35,41 @@ impl Pending {
     /// Nothing yet, from these offsets on. Every partition counts as behind until its end is seen.
     pub fn from(next_offsets: Vec<i64>) -> Self {
         let behind = (0..next_offsets.len()).collect();
-        Self { batch: Batch::default(), next_offsets, records: 0, bytes: 0, moved: false, behind }
+        let (batch, letters) = (Batch::default(), LetterChanges::default());
+        Self { batch, letters, next_offsets, records: 0, only: None, bytes: 0, moved: false, behind }
     }
 
-    /// Adds what a record changes; it may be nothing.
-    pub fn add(&mut self, partition: i32, offset: i64, bytes: usize, changes: Vec<Change>) -> Result<(), MergeError> {
-        for change in changes {
-            self.batch.add(change)?;
-        }
+    /// Adds what a record changes; it may be nothing. After an error the batch holds half of it.
+    pub fn add(&mut self, place: Place, bytes: usize, changes: Vec<Change>) -> Result<(), MergeError> {
+        self.pass(place, bytes);
+        self.only = (self.records == 1).then_some(place);
+        changes.into_iter().try_for_each(|change| self.batch.add(change))
+    }
+
+    /// Adds a record that changes nothing.
+    pub fn pass(&mut self, (partition, offset): Place, bytes: usize) {
         self.records += 1;
+        self.only = None;
         self.bytes += bytes;
         if let Some(index) = self.advance(partition, offset + 1) {
             self.behind.insert(index);
         }
-        Ok(())
+    }
+
+    /// Adds a record that is parked.
+    pub fn park(&mut self, letter: NewLetter) {
+        self.pass(letter.record.place, letter.record.value.as_ref().map_or(0, Vec::len));
+        self.letters.parked.push(letter);
+    }
+
+    /// Undoes the changes; the records stay passed.
+    pub fn forget_changes(&mut self) {
+        self.batch = Batch::default();
+    }
+
+    /// Number of records in it.
+    pub fn records(&self) -> usize {
+        self.records
     }
 
     /// Notes that everything before `next_offset` was seen, and that nothing follows for now.
@@ -89,10 +114,13 @@ impl Pending {
     pub fn take(&mut self) -> Gathered {
         let gathered = Gathered {
             batch: std::mem::take(&mut self.batch),
+            letters: std::mem::take(&mut self.letters),
+            records: self.records,
+            only: self.only,
             next_offsets: self.next_offsets.clone(),
             at_end: self.at_end(),
         };
-        (self.records, self.bytes, self.moved) = (0, 0, false);
+        (self.records, self.only, self.bytes, self.moved) = (0, None, 0, false);
         gathered
     }
 }
@@ -102,6 +130,12 @@ impl Pending {
 pub struct Gathered {
     /// The changes.
     pub batch: Batch,
+    /// Letters of the records that are parked.
+    pub letters: LetterChanges,
+    /// Number of records.
+    pub records: usize,
+    /// The record whose changes are all that is in it, if there is just one record.
+    pub only: Option<Place>,
     /// Next offsets after it.
     pub next_offsets: Vec<i64>,
     /// Whether it reaches the end of the log as it was then.
@@ -116,7 +150,7 @@ mod tests {
     fn the_checkpoint_follows_records_and_ends() {
         let mut pending = Pending::from(vec![5, 0]);
         assert!(pending.is_empty() && !pending.at_end());
-        pending.add(0, 7, 10, vec![]).unwrap();
+        pending.add((0, 7), 10, vec![]).unwrap();
         pending.end(1, 0);
         assert!(!pending.is_empty() && !pending.at_end());
         // A transaction's marker takes an offset: the end is one further than the last record says.
@@ -126,7 +160,7 @@ mod tests {
         assert!(pending.is_empty());
         pending.end(0, 9);
         assert!(pending.is_empty(), "an end that is known already is nothing to write");
-        pending.add(1, 0, 10, vec![]).unwrap();
+        pending.add((1, 0), 10, vec![]).unwrap();
         assert!(!pending.at_end());
     }
 
@@ -138,12 +172,12 @@ mod tests {
             let millis =
                 [(2_000, 250), (100, 40), (0, 10)].into_iter().find(|(records, _)| offset >= *records).unwrap().1;
             assert_eq!(pending.due(now, usize::MAX), now + Duration::from_millis(millis));
-            pending.add(0, offset, 10, vec![]).unwrap();
+            pending.add((0, offset), 10, vec![]).unwrap();
         }
         assert_eq!(pending.due(now, 4_000), now, "a full one is written at once");
         pending.take();
         assert_eq!(pending.due(now, 4_000), now + Duration::from_millis(10));
-        pending.add(0, 4_000, BYTES_MAX, vec![]).unwrap();
+        pending.add((0, 4_000), BYTES_MAX, vec![]).unwrap();
         assert!(pending.is_full(4_000));
     }
 }

@@ -7,7 +7,8 @@ use spina_store::read_model::Lease;
 use tokio::time::Instant;
 
 use super::fill::Report;
-use super::handle::{Handle, Rebuild, RebuildState, State};
+use super::handle::Handle;
+use super::status::{Rebuild, RebuildState, State};
 
 /// Tells the handle how far the live table is.
 pub struct LiveReport(pub Arc<Handle>);
@@ -24,6 +25,21 @@ impl Report for LiveReport {
         tracing::warn!(model = %self.0.name, cause, "waiting");
         self.0.set_state(State::Waiting(cause));
     }
+
+    fn parked(&mut self, keys: usize, letters: i64) {
+        self.0.set_parked(keys, letters);
+    }
+}
+
+/// Tells nobody.
+pub struct Silent;
+
+impl Report for Silent {
+    fn stored(&mut self, _next_offsets: &[i64]) {}
+
+    fn waiting(&mut self, _cause: String) {}
+
+    fn parked(&mut self, _keys: usize, _letters: i64) {}
 }
 
 /// Tells the handle how far the shadow table is.
@@ -58,4 +74,7 @@ impl Report for RebuildReport {
     fn waiting(&mut self, cause: String) {
         tracing::warn!(model = %self.handle.name, cause, "rebuild waits");
     }
+
+    /// A rebuild parks nothing.
+    fn parked(&mut self, _keys: usize, _letters: i64) {}
 }

@@ -39,8 +39,7 @@ pub fn convert(dataset: &Dataset, dir: &Path, days: Option<u16>) -> Result<Event
         let totals = serde_json::from_slice(&text).with_context(|| format!("read {}", counted.display()))?;
         return Ok(Events { path, totals });
     }
-    let airports = Airports::read(open(&dataset.airports)?)?;
-    let flights = flights(dataset, &airports, days)?;
+    let flights = read_flights(dataset, days)?;
     let (entries, totals) = entries(&flights)?;
     if days.is_none() {
         ensure!(totals == totals::YEAR, "the year has other totals than it should: {totals:?}");
@@ -55,11 +54,12 @@ fn open(path: &Path) -> Result<BufReader<File>> {
 }
 
 /// The flights in the file's order, those past the limit left out.
-fn flights(dataset: &Dataset, airports: &Airports, days: Option<u16>) -> Result<Vec<Flight>> {
+pub fn read_flights(dataset: &Dataset, days: Option<u16>) -> Result<Vec<Flight>> {
+    let airports = Airports::read(open(&dataset.airports)?)?;
     let end = date(2013, 1, 1) + jiff::Span::new().days(days.unwrap_or(u16::MAX));
     let mut flights = Vec::new();
     for (index, row) in row::read(open(&dataset.flights)?).enumerate() {
-        let flight = Flight::from_row(row?, airports).with_context(|| format!("convert row {}", index + 1))?;
+        let flight = Flight::from_row(row?, &airports).with_context(|| format!("convert row {}", index + 1))?;
         if flight.day < end {
             flights.push(flight);
         }
@@ -93,7 +93,7 @@ fn write_events(flights: &[Flight], entries: &[Entry], out: &mut impl Write) -> 
 }
 
 /// Writes a file so that it is there whole or not at all, even if the process dies or two run at once.
-fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
+pub fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     let scratch = path.with_extension(format!("part-{}", std::process::id()));
     let save = || -> Result<()> {
         let file = File::create(&scratch)?;

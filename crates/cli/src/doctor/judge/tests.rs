@@ -65,7 +65,21 @@ fn every_trouble_is_told_with_what_to_do() {
                 seen.contexts.as_mut().unwrap()[0]["owned"][0]["unarchived_events"] = json!(UNARCHIVED_MAX + 1);
             }),
         ),
+        (
+            "flights.events.v1:0",
+            "tries again",
+            Box::new(|seen| {
+                seen.contexts.as_mut().unwrap()[0]["owned"] = json!([]);
+                seen.services[0].reasons = vec!["partitions: flights/0 the log was lost".to_owned()];
+            }),
+        ),
+        ("flights.events.v1:0", "stuck or gone", Box::new(|seen| seen.topics[1].open = vec![(0, OPEN_SECONDS_GOOD)])),
         ("flights.events.v1:0", "restart", Box::new(|seen| seen.topics[1].open = vec![(0, OPEN_SECONDS_MAX + 1)])),
+        (
+            "flights/aircraft",
+            "dead-letter redrive",
+            Box::new(|seen| seen.projections.as_mut().unwrap()[0]["parked_keys"] = json!(2)),
+        ),
         (
             "flights/aircraft",
             "resume",
@@ -88,4 +102,24 @@ fn a_window_being_written_is_no_trouble() {
     let mut seen = well();
     seen.topics[1].open = vec![(0, 1)];
     assert_eq!(troubles(&seen), []);
+}
+
+#[test]
+fn a_partition_of_another_process_is_no_trouble_and_its_owner_is_named() {
+    let mut seen = well();
+    let context = &mut seen.contexts.as_mut().unwrap()[0];
+    context["owned"] = json!([]);
+    context["owners"] = json!([{ "partition": 0, "epoch": 4, "endpoint": "http://127.0.0.1:7405" }]);
+    assert_eq!(troubles(&seen), []);
+    let told: Vec<String> = findings(&seen).iter().map(ToString::to_string).collect();
+    let owner = "the event-store asked is not its owner: http://127.0.0.1:7405 is, epoch 4";
+    assert!(told.iter().any(|line| line.contains(owner)), "{told:#?}");
+}
+
+#[test]
+fn a_parked_partition_is_told_with_its_reason() {
+    let mut seen = well();
+    seen.contexts.as_mut().unwrap()[0]["owned"] = json!([]);
+    seen.services[0].reasons = vec!["partitions: flights/1 is taken over; flights/0 the log was lost".to_owned()];
+    assert!(troubles(&seen)[0].found.starts_with("parked, nobody serves it: the log was lost; stable"));
 }

@@ -45,6 +45,14 @@ impl Schema {
         })
     }
 
+    /// A schema that no file holds: it follows from a definition in the file.
+    pub fn derived(file: &str, text: String) -> Result<Self, Problem> {
+        let whole = |error: spina_codec::shape::ShapeError| whole(Path::new(file), error.to_string());
+        let shape = Shape::compile(&text).map_err(whole)?;
+        let (file, full_name) = (file.to_owned(), shape.full_name().to_owned());
+        Ok(Self { file, full_name, text, shape, fields: BTreeMap::new() })
+    }
+
     /// A problem with the schema, at the place of one of its fields.
     pub fn problem(&self, field: Option<&str>, message: String) -> Problem {
         let place = field.and_then(|field| self.fields.get(field)).copied().unwrap_or(Place::FILE);

@@ -171,3 +171,39 @@ fn a_read_model_of_an_event_without_schema_is_not_a_second_problem() {
     assert!(problems.contains("context.yaml:5:14: event `FlightLanded` has no schema"), "{problems}");
     assert_eq!(problems.lines().count(), 1, "{problems}");
 }
+
+#[test]
+fn a_command_is_registered_under_the_commands_topic_and_its_rules_are_checked() {
+    let folder = Folder::new();
+    let with_rule = |rule: &str| {
+        let command = format!(
+            "    commands: {{LandFlight: {{require: [{{rule: {rule}, code: a.b}}], emit: [{{event: FlightLanded}}]}}}}\n"
+        );
+        folder.write("topology/flights/context.yaml", &format!("{CONTEXT}{command}"));
+    };
+    with_rule("state.status == null");
+    assert!(folder.problems().contains("command `LandFlight` has no schema"), "{}", folder.problems());
+    folder.write("schemas/flights/LandFlight.avsc", &LANDED.replace("FlightLanded", "LandFlight"));
+    let files = folder.read();
+    assert!(files.problems.is_empty() && files.warnings.is_empty(), "{files:?}");
+    let names: Vec<&str> = files.desired.subjects.iter().map(|subject| subject.name.as_str()).collect();
+    assert!(names.contains(&"flights.commands.v1-flights.LandFlight"), "{names:?}");
+    assert!(!names.contains(&"flights.events.v1-flights.LandFlight"), "{names:?}");
+    with_rule("command.gate == 1");
+    assert!(folder.problems().contains("context.yaml:6:46: LandFlight has no field `gate`"), "{}", folder.problems());
+}
+
+#[test]
+fn a_read_model_with_a_topic_wants_it_compacted_and_the_schemas_of_its_rows_and_keys() {
+    let folder = Folder::new();
+    let model = "models:\n  carrier_landings:\n    topic: true\n    key: {carrier: data.carrier}\n    on:\n      FlightLanded: {count: [landed]}\n";
+    folder.write("topology/flights/projections.yaml", model);
+    let files = folder.read();
+    assert!(files.problems.is_empty() && files.warnings.is_empty(), "{files:?}");
+    let topic = files.desired.topics.iter().find(|topic| topic.name == "flights.carrier-landings.model.v1").unwrap();
+    assert_eq!((topic.configs["cleanup.policy"].as_str(), topic.partitions.value), ("compact", 4));
+    let of_topic = files.desired.subjects.iter().filter(|subject| subject.name.starts_with(&topic.name));
+    let subjects: Vec<_> = of_topic.map(|subject| (subject.schema.full_name.as_str(), subject.role)).collect();
+    let names = ["flights.model.CarrierLandingsKey", "flights.model.CarrierLandings"];
+    assert_eq!(subjects, [(names[0], Role::RowKey), (names[1], Role::Row)]);
+}

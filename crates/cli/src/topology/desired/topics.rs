@@ -16,6 +16,9 @@ pub const DEAD_LETTER_BYTES_MAX: u32 = BATCH_BYTES_MAX + 64 * 1024;
 /// How long commands, replies and dead letters are kept: 7 days, Kafka's own default.
 const PASSING_RETENTION_MS: i64 = 7 * 24 * 3_600_000;
 
+/// How long a deleted row's tombstone stays: a sink that was away for less learns of it. 7 days.
+const TOMBSTONE_RETENTION_MS: i64 = 7 * 24 * 3_600_000;
+
 /// What a topic is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -23,6 +26,8 @@ pub enum Purpose {
     Events,
     /// Requests, their answers, and what could not be handled: passing through.
     Passing,
+    /// Rows of a read model: the last record of a key is what counts.
+    Model,
 }
 
 /// A topic as it must be.
@@ -82,6 +87,51 @@ pub fn of(context: &ContextDef) -> Vec<DesiredTopic> {
     ]
 }
 
+/// A topic that a context publishes, and its dead letters. Both have the partitions of its events.
+pub fn published(context: &ContextDef, name: &str) -> [DesiredTopic; 2] {
+    let topic = |name: String, purpose, configs| DesiredTopic {
+        name,
+        purpose,
+        file: context.file.clone(),
+        partitions: context.partitions.clone(),
+        replication: context.replication.clone(),
+        configs,
+    };
+    let retention_ms = context.retention_ms.unwrap_or(-1);
+    let dead_letters = configs(Purpose::Passing, PASSING_RETENTION_MS, DEAD_LETTER_BYTES_MAX);
+    [
+        topic(name.to_owned(), Purpose::Events, configs(Purpose::Events, retention_ms, BATCH_BYTES_MAX)),
+        topic(names::dlq(name), Purpose::Passing, dead_letters),
+    ]
+}
+
+/// The topic of a read model.
+pub fn model(context: &ContextDef, name: String) -> DesiredTopic {
+    DesiredTopic {
+        name,
+        purpose: Purpose::Model,
+        file: context.file.clone(),
+        partitions: context.partitions.clone(),
+        replication: context.replication.clone(),
+        configs: configs(Purpose::Model, -1, BATCH_BYTES_MAX),
+    }
+}
+
+/// A topic of Spina's own with one partition, which keeps everything in one order.
+pub fn single(name: &str, purpose: Purpose, file: &str) -> DesiredTopic {
+    internal(name, purpose, file, Located::new(1, Place::FILE))
+}
+
+/// A topic of Spina's own.
+pub fn internal(name: &str, purpose: Purpose, file: &str, partitions: Located<i32>) -> DesiredTopic {
+    let retention_ms = match purpose {
+        Purpose::Events | Purpose::Model => -1,
+        Purpose::Passing => PASSING_RETENTION_MS,
+    };
+    let configs = configs(purpose, retention_ms, BATCH_BYTES_MAX);
+    DesiredTopic { name: name.to_owned(), purpose, file: file.to_owned(), partitions, replication: None, configs }
+}
+
 fn configs(purpose: Purpose, retention_ms: i64, batch_bytes_max: u32) -> Configs {
     let mut configs = Configs::from([
         ("cleanup.policy", "delete".to_owned()),
@@ -93,6 +143,10 @@ fn configs(purpose: Purpose, retention_ms: i64, batch_bytes_max: u32) -> Configs
     match purpose {
         // A broker may limit its topics by size; events must not be lost to that.
         Purpose::Events => _ = configs.insert("retention.bytes", "-1".to_owned()),
+        Purpose::Model => {
+            configs.insert("cleanup.policy", "compact".to_owned());
+            configs.insert("delete.retention.ms", TOMBSTONE_RETENTION_MS.to_string());
+        }
         Purpose::Passing => {}
     }
     configs

@@ -37,7 +37,8 @@ fn topics(partitions: u32, extra: &str) -> Desired {
 
 fn subject(text: &str) -> Desired {
     let schema = Schema::parse(&Source::new("schemas/flights/FlightLanded.avsc", text)).unwrap();
-    let subjects = vec![DesiredSubject { name: SUBJECT.into(), schema: Arc::new(schema) }];
+    let subjects =
+        vec![DesiredSubject { name: SUBJECT.into(), schema: Arc::new(schema), past: None, role: Role::Record }];
     Desired { subjects, ..Desired::default() }
 }
 
@@ -165,7 +166,20 @@ fn replication_needs_brokers_and_is_not_changed_later() {
         ["topology/flights/context.yaml:5:23: `replication` is 3, but the cluster has 1 broker(s)"]
     );
     let plan = diff(&three, &applied(&diff(&topics(4, ""), &Actual { brokers: 1, ..Actual::default() })));
-    assert_eq!((plan.actions.len(), plan.warnings.len()), (0, 4), "{plan:?}");
+    assert_eq!((plan.actions.len(), plan.drift.len()), (0, 4), "{plan:?}");
+}
+
+#[test]
+fn a_topic_of_the_context_that_no_file_declares_is_drift() {
+    let desired = Desired { contexts: vec!["flights".parse().unwrap()], ..topics(4, "") };
+    let mut actual = applied(&diff(&desired, &actual_of_nothing()));
+    actual.names = actual.topics.keys().cloned().collect();
+    assert!(diff(&desired, &actual).is_clean());
+    actual.names.extend(["flights.old.v1", "flights.public.outbox", "hotels.old.v1"].map(str::to_owned));
+    let plan = diff(&desired, &actual);
+    let found: Vec<String> = plan.drift.iter().map(ToString::to_string).collect();
+    assert!(!plan.is_clean() && plan.actions.is_empty());
+    assert!(matches!(found.as_slice(), [one] if one.contains("context.yaml: topic flights.old.v1 is in")), "{found:?}");
 }
 
 #[test]
@@ -220,8 +234,30 @@ fn what_only_the_registry_objects_to_is_refused_in_its_words() {
 fn a_problem_of_a_schema_under_two_subjects_is_told_once() {
     let mut desired = subject(GROWN);
     let mut actual = registered(SCHEMA);
-    let twin = DesiredSubject { name: "twin".into(), schema: desired.subjects[0].schema.clone() };
+    let twin = DesiredSubject {
+        name: "twin".into(),
+        schema: desired.subjects[0].schema.clone(),
+        past: None,
+        role: Role::Record,
+    };
     actual.subjects.insert("twin".into(), actual.subjects[SUBJECT].clone());
     desired.subjects.push(twin);
     assert_eq!(diff(&desired, &actual).problems.len(), 1);
+}
+
+#[test]
+fn rows_may_go_back_to_an_earlier_schema_and_their_keys_never_change() {
+    let mut actual = registered(GROWN);
+    actual.subjects.get_mut(SUBJECT).unwrap().older = vec![(1, SCHEMA.to_owned())];
+    let as_role = |role| {
+        let mut desired = subject(SCHEMA);
+        desired.subjects[0].role = role;
+        diff(&desired, &actual)
+    };
+    let rows = as_role(Role::Row);
+    assert!(rows.actions.is_empty() && rows.problems.is_empty(), "{rows:?}");
+    let records = as_role(Role::Record);
+    assert!(records.problems[0].message.contains("only goes forward"), "{records:?}");
+    let keys = as_role(Role::RowKey);
+    assert!(keys.problems[0].message.contains("cannot change"), "{keys:?}");
 }

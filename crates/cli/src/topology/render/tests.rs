@@ -30,6 +30,17 @@ fn a_plan_reads_like_a_diff() {
 }
 
 #[test]
+fn drift_that_no_step_mends_is_shown_and_counted() {
+    let place = spina_rules::source::Place::FILE;
+    let drift = Problem { file: "context.yaml".into(), place, message: "topic a is declared nowhere".into() };
+    let plan = Plan { drift: vec![drift], ..Plan::default() };
+    let shown =
+        "! context.yaml: topic a is declared nowhere\n\nPlan: 0 to add, 0 to change, 0 to remove; 1 to mend by hand.";
+    assert_eq!(text(&plan), shown);
+    assert_eq!(json(&plan)["drift"][0]["message"], "topic a is declared nowhere");
+}
+
+#[test]
 fn a_new_version_shows_its_fields() {
     let lines = [
         Difference::Added { field: "gate".into(), r#type: "null or string".into() },

@@ -61,6 +61,7 @@ fn blocks_with_their_length_are_read_and_passed_over() {
     let avro = [varint(-2), varint(2), varint(1), varint(2), varint(1), varint(3), varint(0)].concat();
     assert_eq!(decode(&shape, &avro), Ok(json!({"x": [1, 2, 3]})));
     assert_eq!(shape.decode_fields(&avro, &FieldMask::default()), Ok(Map::new()));
+    assert!(!shape.is_sound(&avro), "whether the length is true is not looked at");
     for length in [-1, 100, i64::MAX] {
         refused(&shape, &[varint(-2), varint(length), vec![2, 4, 0]].concat(), "a block is longer than what is left");
     }
@@ -88,7 +89,8 @@ fn values_outside_their_type_are_refused() {
         (json!({"type": "string", "logicalType": "uuid"}), b"\x06foo".to_vec()),
     ];
     for (avro_type, avro) in cases {
-        assert!(decode(&holding(&avro_type), &avro).is_err(), "{avro_type}");
+        let shape = holding(&avro_type);
+        assert!(decode(&shape, &avro).is_err() && !shape.is_sound(&avro), "{avro_type}");
     }
 }
 
@@ -132,6 +134,7 @@ proptest! {
         prop_oneof![4 => Just(0_u8), 4 => 0..8_u8, 1 => any::<u8>()], 0..200)) {
         let shape = everything();
         let skipped = shape.decode_fields(&avro, &FieldMask::default());
+        prop_assert!(!shape.is_sound(&avro) || shape.decode(&avro).is_ok());
         if let Ok(data) = shape.decode(&avro) {
             prop_assert_eq!(skipped, Ok(Map::new()));
             let again = shape.encode(&data).unwrap();

@@ -84,11 +84,12 @@ impl Owner {
     async fn write(&mut self, mut window: OpenWindow) -> Result<(), (OpenWindow, WriteError)> {
         let lane = self.log.open("lane").await.unwrap();
         let records = window.take_records();
-        let written = lanes::write(lane, Window { records, consumed: None }, None, lanes::gates().0).await;
+        let tell = |offsets| window.staged = offsets;
+        let written = lanes::write(lane, Window { records, consumed: None }, None, lanes::gates().0, tell).await;
         match written {
-            Ok(offsets) => {
+            Ok(()) => {
                 let number = window.number;
-                let settled = window.committed(&offsets, 0);
+                let settled = window.committed(0);
                 self.ledger.commit(number, &settled.last_offsets, Timestamp::default());
                 settled.answer(&self.ledger);
                 Ok(())
@@ -202,6 +203,7 @@ async fn a_long_history_with_faults_keeps_the_invariants() {
             let hash = history::payload_hash("test.account.Paid", &append.events[0].value);
             operations.push(Operation {
                 stream: "account-1".to_owned(),
+                expected: ExpectedVersion::Any,
                 request: None,
                 events: vec![Payload { id, hash }],
                 invoked: round * 10,

@@ -1,0 +1,199 @@
+//! `spina incident`: what the correlation led to, why, and what people do about it.
+
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::client::{Client, Service, segment};
+use crate::output::{self, Format};
+use crate::reach::Reach;
+use crate::table::{Table, cell};
+
+/// See incidents and say what becomes of them
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the incidents, the latest first
+    List {
+        /// Only open, acknowledged or resolved ones
+        #[arg(long, value_parser = ["open", "acknowledged", "resolved"])]
+        state: Option<String>,
+        /// Only those with such a label, as in rule="flights/storm"; may come several times
+        #[arg(long = "match", value_name = "MATCHER")]
+        matchers: Vec<String>,
+    },
+    /// Show one incident and all that happened to it
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Tell why it was opened: rule, evidence, and what else was considered
+    Explain {
+        /// Its id
+        id: String,
+    },
+    /// Show who was told, what is on its way, and what was given up
+    Notifications {
+        /// Only pending, delivered or dead ones (given up)
+        #[arg(long, value_parser = ["pending", "delivered", "dead"])]
+        outcome: Option<String>,
+        /// Only those of a receiver
+        #[arg(long)]
+        receiver: Option<String>,
+    },
+    /// Say that you look after it
+    Ack(Said),
+    /// Say that it is over
+    Resolve(Said),
+}
+
+#[derive(Debug, clap::Args)]
+struct Said {
+    /// The incident's id
+    id: String,
+    /// Who you are
+    #[arg(long, env = "USER")]
+    by: String,
+    /// What others should know
+    #[arg(long, default_value = "")]
+    comment: String,
+}
+
+impl Args {
+    /// Asks, tells, prints.
+    pub async fn run(self, format: Format) -> Result<()> {
+        let client = self.reach.client()?;
+        match self.verb {
+            Verb::List { state, matchers } => {
+                let filters = matchers.into_iter().map(|matcher| ("filter", matcher));
+                let query: Vec<_> = state.map(|state| ("state", state)).into_iter().chain(filters).collect();
+                let answer = client.get(Service::AlertCorrelator, "/v1/incidents", &query).await?;
+                print(&answer, format)
+            }
+            Verb::Show { id } => output::json(&get(&client, &id).await?),
+            Verb::Explain { id } => {
+                let incident = get(&client, &id).await?;
+                match format {
+                    Format::Json | Format::Ndjson => output::json(&incident["events"][0]),
+                    Format::Text => output::line(explained(&incident)),
+                }
+            }
+            Verb::Notifications { outcome, receiver } => {
+                let outcome = outcome.map(|outcome| ("outcome", outcome));
+                let query: Vec<_> = outcome.into_iter().chain(receiver.map(|name| ("receiver", name))).collect();
+                notifications(&client.get(Service::AlertCorrelator, "/v1/notifications", &query).await?, format)
+            }
+            Verb::Ack(said) => said.say(&client, "acknowledge", format).await,
+            Verb::Resolve(said) => said.say(&client, "resolve", format).await,
+        }
+    }
+}
+
+impl Said {
+    async fn say(self, client: &Client, verb: &str, format: Format) -> Result<()> {
+        let path = format!("/v1/incidents/{}/{verb}", segment(&self.id));
+        let body = json!({ "by": self.by, "comment": self.comment });
+        let incident = client.post(Service::AlertCorrelator, &path, &body).await?;
+        match format {
+            Format::Json | Format::Ndjson => output::json(&incident),
+            Format::Text => output::line(format!("{}: {}", self.id, cell(&incident["state"]))),
+        }
+    }
+}
+
+async fn get(client: &Client, id: &str) -> Result<Value> {
+    Ok(client.get(Service::AlertCorrelator, &format!("/v1/incidents/{}", segment(id)), &[]).await?)
+}
+
+fn print(answer: &Value, format: Format) -> Result<()> {
+    let incidents = answer["incidents"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match format {
+        Format::Json => output::json(answer),
+        Format::Ndjson => incidents.iter().try_for_each(output::json),
+        Format::Text => output::line(table(incidents)),
+    }
+}
+
+fn notifications(answer: &Value, format: Format) -> Result<()> {
+    let all = answer["notifications"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match format {
+        Format::Json => output::json(answer),
+        Format::Ndjson => all.iter().try_for_each(output::json),
+        Format::Text => {
+            let fields = ["notification", "at", "receiver", "outcome", "attempts"];
+            let mut table = Table::new(["id", "decided", "receiver", "outcome", "attempts", "incidents", "error"]);
+            for told in all {
+                let incidents = told["notices"].as_array().map_or(0, Vec::len);
+                let cells = fields.map(|field| cell(&told[field])).into_iter();
+                table.row(cells.chain([incidents.to_string(), cell(&told["error"])]));
+            }
+            output::line(table)
+        }
+    }
+}
+
+/// Incidents as a table.
+pub fn table(incidents: &[Value]) -> Table {
+    let fields = ["id", "state", "severity", "opened_at", "count", "rule", "summary"];
+    let mut table = Table::new(["id", "state", "severity", "opened", "signals", "rule", "summary"]);
+    for incident in incidents {
+        table.row(fields.map(|field| cell(&incident[field])));
+    }
+    table
+}
+
+/// Why an incident was opened, for people.
+fn explained(incident: &Value) -> String {
+    let opened = &incident["events"][0]["IncidentOpened"];
+    let text = cell;
+    let mut lines = vec![
+        text(&opened["summary"]),
+        format!(
+            "rule {} (rules {}): {}",
+            text(&opened["rule"]),
+            text(&opened["rules_version"]),
+            text(&opened["reason"])
+        ),
+        format!("opened at {}, began at {}", text(&opened["at"]), text(&opened["began_at"])),
+        "evidence:".to_owned(),
+    ];
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    lines.extend(
+        list(&opened["evidence"])
+            .iter()
+            .map(|e| format!("  {}  {}  {}", text(&e["time"]), text(&e["id"]), e["labels"])),
+    );
+    let alternatives = list(&opened["alternatives"]);
+    if !alternatives.is_empty() {
+        lines.push("also considered:".to_owned());
+    }
+    lines
+        .extend(alternatives.iter().map(|a| format!("  {}: {} {}", text(&a["rule"]), text(&a["verdict"]), a["group"])));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explanation_names_rule_evidence_and_alternatives() {
+        let opened = json!({
+            "summary": "61 flights cancelled at EWR", "rule": "flights/storm", "rules_version": "v", "reason": "60 of 60",
+            "at": "2013-02-08T12:00:00Z", "began_at": "2013-02-08T10:00:00Z",
+            "evidence": [{ "time": "2013-02-08T10:00:00Z", "id": "e-1", "labels": { "airport": "EWR" } }],
+            "alternatives": [{ "rule": "flights/carrier-trouble", "verdict": "7 of 25 signals", "group": {} }],
+        });
+        let text = explained(&json!({ "events": [{ "IncidentOpened": opened }] }));
+        for word in ["61 flights", "flights/storm", "60 of 60", "e-1", "also considered", "7 of 25 signals"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Trials: what is measured in one go, not beside a floor in every round: the commands topic, priority, reads, the
+//! archive, taking a partition over, memory.
+//!
+//! Each checks what it measured before it tells a figure.
+
+mod archiving;
+mod commands;
+mod copy;
+mod priority;
+mod reading;
+mod taking_over;
+
+use serde::Serialize;
+
+use crate::bench::Bench;
+use crate::say;
+
+/// What came of a trial: rows of figures under a title.
+#[derive(Debug, Serialize)]
+pub struct Trial {
+    /// What was done.
+    pub title: String,
+    /// What was measured, line by line.
+    pub rows: Vec<Row>,
+}
+
+/// A line of figures.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// Of what.
+    pub label: &'static str,
+    /// The figures, with their units.
+    pub figures: Vec<Figure>,
+}
+
+/// A figure.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Figure {
+    /// How much.
+    pub value: f64,
+    /// Of what unit; a latency's also says which share of all is below it.
+    pub unit: &'static str,
+}
+
+impl Trial {
+    fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), rows: Vec::new() }
+    }
+
+    fn row(mut self, label: &'static str, figures: impl IntoIterator<Item = (f64, &'static str)>) -> Self {
+        let figures = figures.into_iter().map(|(value, unit)| Figure { value, unit }).collect();
+        self.rows.push(Row { label, figures });
+        self
+    }
+}
+
+/// Runs every trial.
+pub async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Trial>> {
+    let mut trials = Vec::new();
+    say(format_args!("trial: commands topic"));
+    trials.push(commands::run(bench).await?);
+    say(format_args!("trial: priority"));
+    trials.push(priority::run(bench).await?);
+    say(format_args!("trial: reads"));
+    trials.push(reading::run(bench).await?);
+    say(format_args!("trial: archive"));
+    trials.push(archiving::run(bench).await?);
+    say(format_args!("trial: take-over and memory"));
+    trials.push(taking_over::run(bench).await?);
+    Ok(trials)
+}
+
+/// A quantile of latencies in microseconds, in milliseconds.
+fn quantiles(latency: &hdrhistogram::Histogram<u64>) -> [(f64, &'static str); 3] {
+    let at = |share: f64| latency.value_at_quantile(share) as f64 / 1e3;
+    [(at(0.5), "ms p50"), (at(0.99), "ms p99"), (at(0.999), "ms p99.9")]
+}

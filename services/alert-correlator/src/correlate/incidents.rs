@@ -1,0 +1,73 @@
+//! All incidents that are open, and the latest that are not.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use spina_core::correlation::{Incident, IncidentEvent, IncidentState, Labels};
+
+/// Incidents that are over and still remembered.
+const OVER_MAX: usize = 10_000;
+/// Events remembered of one incident.
+const EVENTS_MAX: usize = 200;
+
+/// An incident and what happened to it.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// As its events left it.
+    pub incident: Incident,
+    /// Its events, in order.
+    pub events: Vec<IncidentEvent>,
+}
+
+/// See the [module](self).
+#[derive(Debug, Clone, Default)]
+pub struct Incidents {
+    all: BTreeMap<String, Kept>,
+    over: VecDeque<String>,
+}
+
+impl Incidents {
+    /// Folds an event.
+    pub fn fold(&mut self, event: &IncidentEvent) {
+        if let Some(incident) = Incident::opened(event) {
+            let id = incident.id.clone();
+            self.all.insert(id, Kept { incident, events: vec![event.clone()] });
+            return;
+        }
+        let Some(kept) = self.all.get_mut(event.incident()) else { return };
+        kept.incident.evolve(event);
+        if kept.events.len() < EVENTS_MAX || kept.incident.state == IncidentState::Resolved {
+            kept.events.push(event.clone());
+        }
+        if kept.incident.state == IncidentState::Resolved {
+            self.over.push_back(event.incident().to_owned());
+        }
+        while self.over.len() > OVER_MAX {
+            let oldest = self.over.pop_front();
+            oldest.map(|id| self.all.remove(&id));
+        }
+    }
+
+    /// The incident of that id.
+    pub fn get(&self, id: &str) -> Option<&Kept> {
+        self.all.get(id)
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Kept> {
+        self.all.values()
+    }
+
+    /// Those that are not over, by id.
+    pub fn open(&self) -> impl Iterator<Item = &Incident> {
+        self.all.values().map(|kept| &kept.incident).filter(|incident| incident.state != IncidentState::Resolved)
+    }
+}
+
+/// What an incident is known by to silences, inhibitions and routes: its group's labels and its rule; and its severity and
+/// the rule's own name as `alertname`, unless its group has such labels.
+pub fn labels_of(incident: &Incident) -> Labels {
+    let short = incident.rule.rsplit('/').next().unwrap_or(&incident.rule);
+    let own = [("severity", incident.severity.as_str()), ("alertname", short)].into_iter();
+    let told = own.chain(incident.group.iter()).chain([("rule", incident.rule.as_str())]);
+    told.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

@@ -1,0 +1,85 @@
+//! What a new owner recalls from the archive instead of reading the whole log.
+
+use async_trait::async_trait;
+use spina_core::{ContextName, StreamKey, Timestamp, Version};
+use spina_store::archive::{ArchivedRequest, LastArchived, Owner, Watermark};
+use spina_store::{Store, StoreError};
+
+/// The archive of one context, as far as taking over needs it.
+#[async_trait]
+pub trait Recollection: Send + Sync {
+    /// How far the archive of the partition goes.
+    async fn watermark(&self, partition: i32) -> Result<Watermark, StoreError>;
+
+    /// Tells every archived stream of the partition and its version.
+    async fn each_stream_version(
+        &self,
+        partition: i32,
+        tell: &mut (dyn FnMut(StreamKey, Version) + Send),
+    ) -> Result<(), StoreError>;
+
+    /// The newest `limit` requests recorded since then, in the order of their events.
+    async fn requests_since(
+        &self,
+        partition: i32,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<ArchivedRequest>, StoreError>;
+
+    /// Streams of which the archive has more than a log that ends at `end`, with their versions there; at most `limit`.
+    async fn ahead_of_log(&self, _partition: i32, _end: i64, _limit: i64) -> Result<Vec<(String, u64)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// The last archived event of the partition.
+    async fn last_archived(&self, _partition: i32) -> Result<Option<LastArchived>, StoreError> {
+        Ok(None)
+    }
+
+    /// Publishes who owns a partition. Best effort: nothing rests on it.
+    async fn announce(&self, owner: &Owner) -> Result<(), StoreError>;
+}
+
+/// The archive in PostgreSQL.
+pub struct StoredArchive {
+    /// The context.
+    pub context: ContextName,
+    /// Where it is.
+    pub store: Store,
+}
+
+#[async_trait]
+impl Recollection for StoredArchive {
+    async fn watermark(&self, partition: i32) -> Result<Watermark, StoreError> {
+        self.store.watermark(&self.context, partition).await
+    }
+
+    async fn each_stream_version(
+        &self,
+        partition: i32,
+        tell: &mut (dyn FnMut(StreamKey, Version) + Send),
+    ) -> Result<(), StoreError> {
+        self.store.each_stream_version(&self.context, partition, tell).await
+    }
+
+    async fn requests_since(
+        &self,
+        partition: i32,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<ArchivedRequest>, StoreError> {
+        self.store.requests_since(&self.context, partition, since, limit).await
+    }
+
+    async fn ahead_of_log(&self, partition: i32, end: i64, limit: i64) -> Result<Vec<(String, u64)>, StoreError> {
+        self.store.ahead_of_log(&self.context, partition, end, limit).await
+    }
+
+    async fn last_archived(&self, partition: i32) -> Result<Option<LastArchived>, StoreError> {
+        self.store.last_archived(&self.context, partition).await
+    }
+
+    async fn announce(&self, owner: &Owner) -> Result<(), StoreError> {
+        self.store.announce_owner(&self.context, owner).await
+    }
+}

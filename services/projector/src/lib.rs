@@ -1,0 +1,20 @@
+//! projector: fills read models from the event log, exactly once, and serves them.
+//!
+//! ```text
+//! <ctx>.events.v1 --LogReader--> decode --> project --> coalesce --> one PostgreSQL transaction: rows + checkpoint
+//!                               (only the fields a model uses)
+//! ```
+//!
+//! A model is the unit of progress: each has its own reader, checkpoint and pace, so a slow or failed one holds up no
+//! other. Nothing is kept here that PostgreSQL and the log do not have; the process may die on any line.
+
+mod config;
+mod http;
+mod metrics;
+mod project;
+mod publish;
+mod replay;
+mod service;
+mod wiring;
+
+pub use service::Service;

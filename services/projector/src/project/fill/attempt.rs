@@ -1,0 +1,326 @@
+//! One run of the loop: everything that is thrown away when a fill has to go back to the checkpoint.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spina_core::Position;
+use spina_log::{Fetched, LogError, LogReader, ReaderOptions, Start};
+use spina_store::StoreError;
+use spina_store::dead_letters::{Refusal, Verdict};
+use spina_store::read_model::{Applied, RowBatch, Slot};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::order::Order;
+use super::parking::{Parking, letter, order_key};
+use super::trouble::{Trouble, lease_lost, told};
+use super::{Ended, Fill, Goal, Parts, Report, with_verdict};
+use crate::project::decode::NotDecoded;
+use crate::project::failure::{Failure, Poison};
+use crate::project::pending::{Gathered, Pending};
+
+/// How often a fill without work asks whether the books still say what it believes: another projector may have taken
+/// over, or the database may have crashed and lost its last transactions, rows and checkpoint together.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+type Writing = Pin<Box<dyn Future<Output = Result<Applied, StoreError>> + Send>>;
+
+/// See the [module](self).
+struct Attempt {
+    /// Records that were read and not looked at yet, and the ends that follow them.
+    backlog: (VecDeque<Fetched>, Vec<(i32, i64)>),
+    pending: Pending,
+    parking: Parking,
+    writing: Option<(Writing, Gathered, Instant)>,
+    order: Option<Order>,
+    last_write: Instant,
+    next_check: Instant,
+    /// Why nothing more is gathered.
+    held: Option<Held>,
+    reached_end: bool,
+}
+
+/// Why nothing more is gathered. What was gathered before is written all the same.
+enum Held {
+    /// The fill ends.
+    Failed(Failure),
+    /// Nothing more can be parked; a person has to settle letters first.
+    Full { cause: String, told: bool },
+}
+
+impl Fill {
+    pub(super) async fn attempt(
+        &mut self,
+        goal: &Goal,
+        stop: &CancellationToken,
+        report: &mut dyn Report,
+    ) -> Result<Ended, Trouble> {
+        let mut reader = self.reader()?;
+        let mut attempt = Attempt::new(self.parking().await?, self.lease.next_offsets.clone());
+        attempt.tell_parked(report);
+        loop {
+            if attempt.writing.is_none() {
+                if attempt.reached(goal, &self.lease.next_offsets) {
+                    return Ok(Ended::Reached);
+                }
+                if stop.is_cancelled() {
+                    return Ok(Ended::Stopped);
+                }
+                self.between_batches(&mut attempt, report).await?;
+            }
+            self.gather(&mut attempt, goal).await?;
+            let due = attempt.pending.due(attempt.last_write, self.records_max);
+            let idle = attempt.writing.is_none();
+            let reads = attempt.gathers(self.records_max) && attempt.backlog.0.is_empty();
+            tokio::select! {
+                applied = finish(&mut attempt.writing) => self.settle(applied, &mut attempt, report)?,
+                batch = reader.next(), if reads => {
+                    let batch = batch.unwrap_or(Err(LogError::Stopped("log reader")))?;
+                    attempt.backlog = (batch.records.into(), batch.ends);
+                }
+                order = next_order(&mut self.orders), if attempt.order.is_none() => attempt.order = Some(order),
+                () = tokio::time::sleep_until(due), if idle && !attempt.pending.is_empty() => {}
+                () = tokio::time::sleep_until(attempt.next_check), if idle && attempt.pending.is_empty() => {
+                    self.check().await?;
+                    attempt.next_check = Instant::now() + CHECK_INTERVAL;
+                }
+                () = stop.cancelled(), if idle => {}
+            }
+        }
+    }
+
+    /// Begins the next batch if it is time, or does what has waited for the end of the one before.
+    async fn between_batches(&mut self, attempt: &mut Attempt, report: &mut dyn Report) -> Result<(), Trouble> {
+        if attempt.pending.is_empty() {
+            if let Some(Held::Failed(failure)) = attempt.held.take_if(|held| matches!(held, Held::Failed(_))) {
+                return Err(Trouble::Final(failure));
+            }
+            if let Some(order) = attempt.order.take() {
+                let done = self.carry_out(order, &mut attempt.parking).await;
+                attempt.tell_parked(report);
+                report.stored(&self.lease.next_offsets);
+                attempt.held = None;
+                done?;
+            }
+            if let Some(Held::Full { cause, told }) = &mut attempt.held
+                && !std::mem::replace(told, true)
+            {
+                report.waiting(cause.clone());
+            }
+            return Ok(());
+        }
+        let due = attempt.pending.due(attempt.last_write, self.records_max);
+        if attempt.held.is_some() || attempt.order.is_some() || due <= Instant::now() {
+            attempt.writing = Some(self.write(attempt.pending.take()));
+        }
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), Trouble> {
+        let Parts { store, name, .. } = &*self.parts;
+        if store.lease_holds(name, self.slot, &self.lease).await? { Ok(()) } else { Err(lease_lost()) }
+    }
+
+    fn reader(&self) -> Result<LogReader, LogError> {
+        // Offset 0 may have been deleted by retention before the model existed; any other must be there.
+        let start = |next: &i64| if *next == 0 { Start::Earliest } else { Start::At(*next) };
+        let starts = (0..).zip(self.lease.next_offsets.iter().map(start)).collect();
+        LogReader::open(&self.parts.log, &self.parts.topic, starts, ReaderOptions::default())
+    }
+
+    /// Takes what was read, as far as the batch has room.
+    async fn gather(&mut self, attempt: &mut Attempt, goal: &Goal) -> Result<(), Trouble> {
+        let mut taken = 0;
+        while attempt.gathers(self.records_max)
+            && let Some(record) = attempt.backlog.0.pop_front()
+        {
+            if let Some(last) = beyond(goal, record.partition, record.offset) {
+                attempt.pending.end(record.partition, last);
+                continue;
+            }
+            taken += 1;
+            self.take(record, attempt).await?;
+        }
+        if attempt.backlog.0.is_empty() {
+            for (partition, next) in std::mem::take(&mut attempt.backlog.1) {
+                attempt.pending.end(partition, beyond(goal, partition, next).unwrap_or(next));
+            }
+        }
+        self.parts.metrics.records.inc_by(taken);
+        if taken > 0 {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Projects one record, or parks it.
+    async fn take(&mut self, record: Fetched, attempt: &mut Attempt) -> Result<(), Trouble> {
+        let place = (record.partition, record.offset);
+        let bytes = record.value.as_ref().map_or(0, bytes::Bytes::len);
+        if attempt.parking.holds(&order_key(&record)) {
+            // Those that the model does not look at would change nothing later either.
+            if self.decoder.looks_at(&record).await.map_err(|error| Trouble::Passing(error.to_string()))? {
+                attempt.park(record, None);
+            } else {
+                attempt.pending.pass(place, bytes);
+            }
+            return Ok(());
+        }
+        let verdict = attempt.parking.verdicts.get(&place);
+        if verdict == Some(&Verdict::LeaveOut) {
+            attempt.pending.pass(place, bytes);
+            return Ok(());
+        }
+        let condemned = self.condemned.take_if(|(condemned, _)| *condemned == place);
+        let poison = match (condemned, self.changes(&with_verdict(&record, verdict)).await) {
+            (Some((_, refusal)), _) => Poison::Refused(refusal.error),
+            (None, Ok(changes)) => match attempt.pending.add(place, bytes, changes) {
+                Ok(()) => return Ok(()),
+                // The batch holds half a change now: it is thrown away, and the event comes again with fewer others.
+                Err(_) if attempt.pending.records() > 1 => {
+                    self.records_max = (attempt.pending.records() / 2).max(1);
+                    return Err(Trouble::Smaller);
+                }
+                Err(error) => {
+                    attempt.pending.forget_changes();
+                    error.into()
+                }
+            },
+            (None, Err(NotDecoded::Poison(poison))) => poison,
+            (None, Err(NotDecoded::Registry(error))) => return Err(Trouble::Passing(error.to_string())),
+        };
+        self.refuse(record, poison, attempt);
+        Ok(())
+    }
+
+    /// The model cannot take the record: live, it is parked; a rebuild ends here.
+    fn refuse(&self, record: Fetched, poison: Poison, attempt: &mut Attempt) {
+        let (partition, offset) = (record.partition, record.offset);
+        if self.slot == Slot::Live {
+            tracing::warn!(model = %self.parts.name, partition, offset, cause = %poison, "parked an event and its key");
+            return attempt.park(record, Some(poison.refusal()));
+        }
+        let position = Position { topic: record.topic.to_string(), partition, offset };
+        attempt.held = Some(Held::Failed(Failure::Poison { position, cause: poison }));
+    }
+
+    fn write(&self, mut gathered: Gathered) -> (Writing, Gathered, Instant) {
+        let (parts, slot, lease) = (Arc::clone(&self.parts), self.slot, self.lease.clone());
+        let (batch, next) = (std::mem::take(&mut gathered.batch), gathered.next_offsets.clone());
+        let letters = std::mem::take(&mut gathered.letters);
+        let writing = async move {
+            let rows = RowBatch::from(batch).with_letters(letters).told(parts.tells(slot));
+            parts.metrics.rows.inc_by(rows.len() as u64);
+            parts.store.apply(&parts.name, slot, parts.model.shape(), &lease, &next, &rows).await
+        };
+        (Box::pin(writing), gathered, Instant::now())
+    }
+
+    fn settle(
+        &mut self,
+        applied: Result<Applied, StoreError>,
+        attempt: &mut Attempt,
+        report: &mut dyn Report,
+    ) -> Result<(), Trouble> {
+        let (_, gathered, began) = attempt.writing.take().expect("a write has just ended");
+        match applied {
+            Ok(Applied::Committed) => {}
+            Ok(Applied::LeaseLost) => return Err(lease_lost()),
+            Err(error) if error.is_refused_value() => return Err(self.condemn(&gathered, error)),
+            Err(error) => return Err(error.into()),
+        }
+        self.parts.metrics.batches.observe(began.elapsed().as_secs_f64());
+        self.records_max = (self.records_max * 2).min(self.parts.batch_records_max);
+        self.lease.next_offsets = gathered.next_offsets;
+        attempt.last_write = began;
+        attempt.next_check = Instant::now() + CHECK_INTERVAL;
+        attempt.reached_end |= gathered.at_end;
+        attempt.tell_parked(report);
+        report.stored(&self.lease.next_offsets);
+        Ok(())
+    }
+
+    /// The database refuses a value of the batch: the event is found by halves, and is refused when it comes again.
+    fn condemn(&mut self, gathered: &Gathered, error: StoreError) -> Trouble {
+        match gathered.only {
+            Some(place) => {
+                let refusal = Refusal { class: "refused", error: told(&error) };
+                self.condemned = Some((place, refusal));
+            }
+            None if gathered.records > 1 => self.records_max = (gathered.records / 2).max(1),
+            // No event of it is to blame: the letters themselves are refused.
+            None => return Trouble::Final(Failure::Store(error)),
+        }
+        Trouble::Smaller
+    }
+}
+
+impl Attempt {
+    fn new(parking: Parking, next_offsets: Vec<i64>) -> Self {
+        Self {
+            backlog: (VecDeque::new(), Vec::new()),
+            pending: Pending::from(next_offsets),
+            parking,
+            writing: None,
+            order: None,
+            last_write: Instant::now(),
+            next_check: Instant::now() + CHECK_INTERVAL,
+            held: None,
+            reached_end: false,
+        }
+    }
+
+    /// Whether one more record may be taken.
+    fn gathers(&self, records_max: usize) -> bool {
+        self.held.is_none() && self.order.is_none() && !self.pending.is_full(records_max)
+    }
+
+    fn park(&mut self, record: Fetched, refusal: Option<Refusal>) {
+        let key = order_key(&record).into_owned();
+        match self.parking.admit(&key) {
+            Ok(()) => self.pending.park(letter(&record, key, refusal)),
+            Err(cause) => {
+                self.backlog.0.push_front(record);
+                self.held = Some(Held::Full { cause, told: false });
+            }
+        }
+    }
+
+    fn tell_parked(&self, report: &mut dyn Report) {
+        let (keys, letters) = self.parking.counts();
+        report.parked(keys, letters);
+    }
+
+    fn reached(&self, goal: &Goal, next_offsets: &[i64]) -> bool {
+        match goal {
+            Goal::Forever => false,
+            Goal::End => self.reached_end || (self.pending.at_end() && self.pending.is_empty()),
+            Goal::Offsets(goal) => next_offsets.iter().zip(goal).all(|(next, goal)| next >= goal),
+        }
+    }
+}
+
+/// The offset that the goal ends the partition at, if that is not beyond `offset`.
+fn beyond(goal: &Goal, partition: i32, offset: i64) -> Option<i64> {
+    let Goal::Offsets(goal) = goal else { return None };
+    usize::try_from(partition).ok().and_then(|index| goal.get(index)).copied().filter(|last| offset >= *last)
+}
+
+/// The end of the write that is under way; pending for ever when there is none.
+async fn finish(writing: &mut Option<(Writing, Gathered, Instant)>) -> Result<Applied, StoreError> {
+    match writing {
+        Some((writing, ..)) => writing.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next order; pending for ever when nobody can give one any more.
+async fn next_order(orders: &mut mpsc::Receiver<Order>) -> Order {
+    match orders.recv().await {
+        Some(order) => order,
+        None => std::future::pending().await,
+    }
+}

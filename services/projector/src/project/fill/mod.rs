@@ -1,0 +1,197 @@
+//! Filling one table: read, project, coalesce, write, over and over.
+//!
+//! While a batch is being written the next one is gathered: whatever has arrived by then, up to a limit. So batches are
+//! small when little happens and large when much does.
+//!
+//! ```text
+//! run: attempt, attempt, ...    each from the checkpoint; what one throws away the log gives again
+//! attempt: read -> take (parked? decided? project) -> Pending -> write, and orders of people between two batches
+//! ```
+//!
+//! An event that the model cannot take is parked with its key while the live table is filled; a rebuild stops at it.
+
+mod attempt;
+mod order;
+mod parking;
+mod trouble;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spina_core::Change;
+use spina_log::{Fetched, LogConfig};
+use spina_rules::projection::Model;
+use spina_runtime::shutdown::sleep;
+use spina_store::Store;
+use spina_store::dead_letters::{Place, Refusal, Verdict};
+use spina_store::read_model::{Lease, ModelName, Resumed, Slot};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::decode::{Decoder, NotDecoded};
+use super::failure::{Failure, Poison};
+use crate::metrics::ModelMetrics;
+pub use order::{Order, Settled};
+use parking::Parking;
+pub use parking::record_of;
+use trouble::Trouble;
+
+/// First and longest pause after a neighbour did not answer.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Orders that may wait for a batch to end.
+const ORDERS_MAX: usize = 8;
+
+/// What a fill works with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The model's name.
+    pub name: ModelName,
+    /// The model.
+    pub model: Arc<Model>,
+    /// The database.
+    pub store: Store,
+    /// The brokers.
+    pub log: LogConfig,
+    /// The events topic.
+    pub topic: String,
+    /// Most records of a batch.
+    pub batch_records_max: usize,
+    /// What is counted.
+    pub metrics: ModelMetrics,
+}
+
+impl Parts {
+    /// Whether changes of the table are noted for a topic. A table beside the live one says nothing before it is live.
+    pub fn tells(&self, slot: Slot) -> bool {
+        self.model.has_topic() && slot == Slot::Live
+    }
+}
+
+/// When a fill is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// Never by itself.
+    Forever,
+    /// When a stored batch has reached the ends of all partitions.
+    End,
+    /// When exactly these offsets are reached; partitions that are beyond already stay where they are.
+    Offsets(Vec<i64>),
+}
+
+/// How a fill ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// It reached its goal.
+    Reached,
+}
+
+/// What a fill tells while it runs.
+pub trait Report: Send {
+    /// A batch was stored and leads to these offsets.
+    fn stored(&mut self, next_offsets: &[i64]);
+    /// A neighbour does not answer, or a person is needed.
+    fn waiting(&mut self, cause: String);
+    /// So many keys are parked, with so many letters together.
+    fn parked(&mut self, keys: usize, letters: i64);
+}
+
+/// A fill of one table.
+pub struct Fill {
+    parts: Arc<Parts>,
+    slot: Slot,
+    lease: Lease,
+    decoder: Decoder,
+    orders: mpsc::Receiver<Order>,
+    /// Most records of a batch for now: less while the one that the database refuses is searched.
+    records_max: usize,
+    /// The event that the database refuses, once it is found.
+    condemned: Option<(Place, Refusal)>,
+}
+
+impl Fill {
+    /// A fill that goes on from the lease, and where it takes orders.
+    pub fn new(parts: Arc<Parts>, slot: Slot, lease: Lease, decoder: Decoder) -> (Self, mpsc::Sender<Order>) {
+        let (sender, orders) = mpsc::channel(ORDERS_MAX);
+        let records_max = parts.batch_records_max;
+        (Self { parts, slot, lease, decoder, orders, records_max, condemned: None }, sender)
+    }
+
+    /// Where it stands.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Runs until the goal is reached or it is told to stop, which it does between two transactions. Goes on by itself
+    /// when a neighbour did not answer.
+    pub async fn run(
+        &mut self,
+        goal: &Goal,
+        stop: &CancellationToken,
+        report: &mut dyn Report,
+    ) -> Result<Ended, Failure> {
+        let mut pause = PAUSES.0;
+        loop {
+            let before = self.lease.next_offsets.clone();
+            let cause = match self.attempt(goal, stop, report).await {
+                Ok(ended) => return Ok(ended),
+                Err(Trouble::Final(failure)) => return Err(failure),
+                Err(Trouble::Smaller) => continue,
+                Err(Trouble::Passing(cause)) => cause,
+            };
+            report.waiting(cause);
+            if self.lease.next_offsets != before {
+                pause = PAUSES.0;
+            }
+            loop {
+                if !sleep(stop, pause).await {
+                    return Ok(Ended::Stopped);
+                }
+                pause = (pause * 2).min(PAUSES.1);
+                match self.resume().await {
+                    Ok(()) => {
+                        report.stored(&self.lease.next_offsets);
+                        break;
+                    }
+                    Err(Trouble::Final(failure)) => return Err(failure),
+                    Err(Trouble::Smaller) => break,
+                    Err(Trouble::Passing(cause)) => report.waiting(cause),
+                }
+            }
+        }
+    }
+
+    /// Asks the books what is true.
+    async fn resume(&mut self) -> Result<(), Trouble> {
+        let Parts { store, name, .. } = &*self.parts;
+        match store.resume_model(name, self.slot, self.lease.generation).await? {
+            Resumed::Going(lease) => self.lease = lease,
+            Resumed::Superseded => return Err(Trouble::Final(Failure::Superseded)),
+        }
+        Ok(())
+    }
+
+    /// What is parked, and what people decided. Only the holder of the lease changes it.
+    async fn parking(&self) -> Result<Parking, Trouble> {
+        let Parts { store, name, .. } = &*self.parts;
+        Ok(Parking::new(store.parked_keys(name, self.slot).await?, store.verdicts(name).await?))
+    }
+
+    /// What a record changes.
+    async fn changes(&mut self, record: &Fetched) -> Result<Vec<Change>, NotDecoded> {
+        match self.decoder.decode(record).await? {
+            Some(event) => self.parts.model.project(&event).map_err(|error| NotDecoded::Poison(Poison::from(error))),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The record as it is to be read.
+fn with_verdict<'r>(record: &'r Fetched, verdict: Option<&Verdict>) -> Cow<'r, Fetched> {
+    match verdict {
+        Some(Verdict::Edit(value)) => Cow::Owned(Fetched { value: Some(value.clone().into()), ..record.clone() }),
+        Some(Verdict::LeaveOut) | None => Cow::Borrowed(record),
+    }
+}

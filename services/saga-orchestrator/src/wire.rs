@@ -1,0 +1,215 @@
+//! Saga records on the wire: what reaches sagas, what happened to them, what they ask.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use spina_codec::Headers;
+use spina_codec::catalog::SchemaCache;
+use spina_codec::frame;
+use spina_codec::partitioner::partition_for;
+use spina_codec::shape::Shape;
+use spina_codec::subject;
+use spina_core::Timestamp;
+use spina_core::saga::{AskId, Fields, Input, SagaEvent};
+use spina_log::{Admin, Fetched, NewRecord, names};
+
+use crate::definitions::Definitions;
+
+/// What reaches a saga, as it lies in the inbox.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "data")]
+pub enum Letter {
+    /// It is to begin, unless it has.
+    Start {
+        /// Its definition.
+        definition: String,
+        /// What it is about.
+        key: String,
+        /// What it begins with.
+        input: Fields,
+    },
+    /// Something for a saga that runs.
+    Input(Input),
+}
+
+/// A record of the log.
+#[derive(Debug)]
+pub struct Happened {
+    /// To which saga.
+    pub saga: String,
+    /// As its how manieth event, from 1.
+    pub number: u64,
+    /// What.
+    pub event: SagaEvent,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A record's schema, ready to be written.
+#[derive(Debug, Clone)]
+struct Written {
+    schema_id: u32,
+    shape: Arc<Shape>,
+}
+
+impl Written {
+    async fn latest(schemas: &SchemaCache, topic: &str, record: &str) -> anyhow::Result<Self> {
+        let subject = subject(topic, record);
+        let latest = schemas.registry().latest(&subject).await?;
+        let latest = latest.with_context(|| format!("subject {subject} is missing: run `spina topology apply`"))?;
+        Ok(Self { schema_id: latest.id, shape: schemas.resolve(latest.id).await? })
+    }
+
+    fn framed(&self, fields: &Map<String, Value>) -> Result<Bytes, String> {
+        let avro = self.shape.encode(fields).map_err(|error| error.to_string())?;
+        Ok(Bytes::from(frame::frame(self.schema_id, &avro)))
+    }
+}
+
+/// A command that a saga may ask.
+#[derive(Debug)]
+struct CommandType {
+    written: Written,
+    topic: Arc<str>,
+    partitions: i32,
+    ce_type: String,
+}
+
+/// Encodes and decodes all records of sagas.
+pub struct Wire {
+    inbox: Written,
+    log: Written,
+    inbox_topic: Arc<str>,
+    log_topic: Arc<str>,
+    /// Partitions of inbox and log.
+    pub partitions: i32,
+    commands: HashMap<(String, String), CommandType>,
+}
+
+impl Wire {
+    /// Asks registry and brokers for what the definitions name.
+    pub async fn load(definitions: &Definitions, schemas: &SchemaCache, admin: &Admin) -> anyhow::Result<Self> {
+        let mut commands = HashMap::new();
+        for (context, command) in definitions.commands() {
+            let def = definitions.context(&context).context("find the context of a command")?;
+            let topic = names::commands_topic(&def.name);
+            let written = Written::latest(schemas, &topic, &def.record_name(&command)).await?;
+            let aggregate = def.commands().find(|(_, known)| known.name.value == command);
+            let aggregate = aggregate.map_or("", |(aggregate, _)| aggregate.name.as_str());
+            let ce_type = format!("{context}.{aggregate}.{command}");
+            let partitions = *def.partitions;
+            commands.insert((context, command), CommandType { written, topic: topic.into(), partitions, ce_type });
+        }
+        let found = admin.describe(names::SAGA_INBOX_TOPIC).await?;
+        let inbox = found.context("the inbox of the sagas is missing: run `spina topology apply`")?;
+        let log = admin.describe(names::SAGAS_TOPIC).await?;
+        let log = log.context("the log of the sagas is missing: run `spina topology apply`")?;
+        anyhow::ensure!(inbox.partitions == log.partitions, "inbox and log of the sagas have as many partitions each");
+        Ok(Self {
+            inbox: Written::latest(schemas, names::SAGA_INBOX_TOPIC, "spina.SagaInput").await?,
+            log: Written::latest(schemas, names::SAGAS_TOPIC, "spina.SagaRecord").await?,
+            inbox_topic: names::SAGA_INBOX_TOPIC.into(),
+            log_topic: names::SAGAS_TOPIC.into(),
+            partitions: log.partitions,
+            commands,
+        })
+    }
+
+    /// The partition of a saga, in inbox and log.
+    pub fn partition_of(&self, saga: &str) -> i32 {
+        partition_for(saga.as_bytes(), self.partitions)
+    }
+
+    /// A letter to a saga.
+    pub fn letter(&self, saga: &str, letter: &Letter) -> NewRecord {
+        let written = serde_json::to_value(letter).unwrap_or_default();
+        let fields = [("kind", written["kind"].clone()), ("data", Value::from(written["data"].to_string()))];
+        let value = self.inbox.framed(&named(fields)).expect("a letter fits its schema, which is ours");
+        self.record(&self.inbox_topic, self.partition_of(saga), saga, value, headers("spina.SagaInput"))
+    }
+
+    /// The letter in a record of the inbox.
+    pub fn read_letter(&self, record: &Fetched) -> anyhow::Result<(String, Letter)> {
+        let (saga, fields) = Self::opened(record, &self.inbox.shape)?;
+        let data: Value = serde_json::from_str(text(&fields, "data")?).context("read the letter")?;
+        let letter =
+            serde_json::from_value(json!({ "kind": fields["kind"], "data": data })).context("read the letter")?;
+        Ok((saga, letter))
+    }
+
+    /// What happened to a saga.
+    pub fn happened(&self, saga: &str, number: u64, event: &SagaEvent, at: Timestamp) -> NewRecord {
+        let mut data = serde_json::to_value(event).unwrap_or_default();
+        let kind = data.as_object_mut().and_then(|data| data.remove("type")).unwrap_or_default();
+        let fields = [
+            ("saga", Value::from(saga)),
+            ("number", Value::from(number)),
+            ("type", kind),
+            ("at", Value::from(at.to_string())),
+            ("data", Value::from(data.to_string())),
+        ];
+        let value = self.log.framed(&named(fields)).expect("a record fits its schema, which is ours");
+        self.record(&self.log_topic, self.partition_of(saga), saga, value, headers("spina.SagaRecord"))
+    }
+
+    /// What happened, out of a record of the log.
+    pub fn read_happened(&self, record: &Fetched) -> anyhow::Result<Happened> {
+        let (saga, fields) = Self::opened(record, &self.log.shape)?;
+        let mut data: Map<String, Value> =
+            serde_json::from_str(text(&fields, "data")?).context("read what happened")?;
+        data.insert("type".to_owned(), fields["type"].clone());
+        let event = serde_json::from_value(Value::Object(data)).context("read what happened")?;
+        let number = fields.get("number").and_then(Value::as_u64).context("`number` is no number")?;
+        Ok(Happened { saga, number, event, at: text(&fields, "at")?.parse().context("read when it happened")? })
+    }
+
+    /// A command that a saga asks. An error if its fields do not fit.
+    pub fn command(&self, ask: &AskId, name: (&str, &str), stream: &str, fields: &Fields) -> Result<NewRecord, String> {
+        let key = (name.0.to_owned(), name.1.to_owned());
+        let command = self.commands.get(&key).ok_or_else(|| format!("there is no command {}.{}", name.0, name.1))?;
+        let value = command.written.framed(fields)?;
+        let mut headers = headers(&command.ce_type);
+        headers.push("ce_id", Some(ask.to_string().as_bytes()));
+        headers.push("ce_correlationid", Some(ask.saga.as_bytes()));
+        headers.push("ce_causationid", Some(ask.saga.as_bytes()));
+        let partition = partition_for(stream.as_bytes(), command.partitions);
+        Ok(self.record(&command.topic, partition, stream, value, headers))
+    }
+
+    fn record(&self, topic: &Arc<str>, partition: i32, key: &str, value: Bytes, headers: Headers) -> NewRecord {
+        let (topic, key) = (Arc::clone(topic), Bytes::copy_from_slice(key.as_bytes()));
+        NewRecord { topic, partition, key, value: Some(value), headers, timestamp_ms: None }
+    }
+
+    fn opened(record: &Fetched, shape: &Shape) -> anyhow::Result<(String, Map<String, Value>)> {
+        let key = record.key.as_deref().context("the record has no key")?;
+        let saga = std::str::from_utf8(key).context("the key is no text")?.to_owned();
+        let (_, avro) = frame::split(record.value.as_deref().context("the record has no value")?)?;
+        Ok((saga, shape.decode(avro)?))
+    }
+}
+
+fn headers(ce_type: &str) -> Headers {
+    let mut headers = Headers::default();
+    headers.push("ce_specversion", Some(b"1.0"));
+    headers.push("ce_type", Some(ce_type.as_bytes()));
+    headers.push("ce_source", Some(b"/spina/saga-orchestrator"));
+    headers
+}
+
+fn named<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn text<'f>(fields: &'f Map<String, Value>, name: &str) -> anyhow::Result<&'f str> {
+    fields.get(name).and_then(Value::as_str).with_context(|| format!("`{name}` is no text"))
+}
+
+/// The id of a saga: `saga-rebook-UA1545-20130101-EWR`.
+pub fn saga_id(definition: &str, key: &str) -> String {
+    format!("saga-{definition}-{key}")
+}

@@ -129,6 +129,7 @@ fn array(items: &Kind, input: &mut Input<'_>) -> Result<Value, Malformed> {
         for _ in 0..block.items {
             values.push(value(items, input)?);
         }
+        input.end_block(&block)?;
     }
     Ok(Value::Array(values))
 }
@@ -140,6 +141,7 @@ fn map(kind: &Kind, input: &mut Input<'_>) -> Result<Value, Malformed> {
             let key = input.text()?.to_owned();
             values.insert(key, value(kind, input)?);
         }
+        input.end_block(&block)?;
     }
     Ok(Value::Object(values))
 }

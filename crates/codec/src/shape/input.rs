@@ -126,7 +126,16 @@ impl<'a> Input<'a> {
         } else {
             None
         };
-        Ok((count != 0).then_some(Block { items: count.unsigned_abs(), bytes }))
+        let left_behind = bytes.map(|bytes| self.rest.len() - bytes);
+        Ok((count != 0).then_some(Block { items: count.unsigned_abs(), bytes, left_behind }))
+    }
+
+    /// A block whose items were read one by one ends where it said it would: who passes over it lands on the same byte.
+    pub(super) fn end_block(&self, block: &Block) -> Result<(), Malformed> {
+        match block.left_behind {
+            Some(left) if left != self.rest.len() => Err(self.malformed("a block is not as long as it says")),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -136,4 +145,6 @@ pub(super) struct Block {
     pub(super) items: u64,
     /// Its bytes, if it says so; not more than what is left.
     pub(super) bytes: Option<usize>,
+    /// The bytes that are left once it is read, if it says so.
+    left_behind: Option<usize>,
 }

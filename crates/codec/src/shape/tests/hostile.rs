@@ -62,6 +62,11 @@ fn blocks_with_their_length_are_read_and_passed_over() {
     assert_eq!(decode(&shape, &avro), Ok(json!({"x": [1, 2, 3]})));
     assert_eq!(shape.decode_fields(&avro, &FieldMask::default()), Ok(Map::new()));
     assert!(!shape.is_sound(&avro), "whether the length is true is not looked at");
+    for length in [0, 1] {
+        let lying = [varint(-2), varint(length), vec![2, 4, 0]].concat();
+        assert_eq!(decode(&shape, &lying).unwrap_err().reason, "a block is not as long as it says");
+        assert!(!shape.is_sound(&lying));
+    }
     for length in [-1, 100, i64::MAX] {
         refused(&shape, &[varint(-2), varint(length), vec![2, 4, 0]].concat(), "a block is longer than what is left");
     }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::PATIENCE;
 use crate::context::Context;
 use crate::http::Http;
 use crate::spina::clean;
 use crate::stack::{Stack, binary, free_port};
-use crate::{PATIENCE, eventually};
 
 /// Lines of a log that a failed test shows.
 const TAIL_LINES: usize = 30;
@@ -72,15 +72,17 @@ impl Service {
     /// Waits until it says that it is ready.
     pub async fn ready(&mut self) {
         let http = Http::new(&self.url);
-        let what = format!("{} is ready", self.name);
-        let asked = eventually(&what, async || {
-            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
-                return Some(Err(status));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.as_mut().expect("it runs").try_wait().unwrap() {
+                panic!("{} ended at once: {status}\n{}", self.name, self.tail());
             }
-            http.get("/health/ready").await.ok().filter(|answer| answer.status == 200).map(|_| Ok(()))
-        });
-        if let Err(status) = asked.await {
-            panic!("{} ended at once: {status}\n{}", self.name, self.tail());
+            let answer = http.get("/health/ready").await;
+            if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{} is not ready: {answer:?}\n{}", self.name, self.tail());
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

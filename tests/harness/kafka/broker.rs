@@ -151,17 +151,22 @@ impl Broker {
         for line in meta.lines() {
             match line.split_once('=') {
                 Some(("node.id", _)) => own.push_str(&format!("node.id={node}")),
-                // 128 random bits in base 64: the last of 22 characters has two of them and stays.
-                Some(("directory.id", id)) => {
-                    let (most, last) = (&id[..id.len() - 2], &id[id.len() - 1..]);
-                    own.push_str(&format!("directory.id={most}{node}{last}"));
-                }
+                Some(("directory.id", id)) => own.push_str(&format!("directory.id={}", another_directory(id, node))),
                 _ => own.push_str(line),
             }
             own.push('\n');
         }
         fs::write(to.join("meta.properties"), own).unwrap();
     }
+}
+
+/// The directory id of a copied disk: another one for each node, and never the copied one, since two brokers with the same are
+/// refused by their controller. It is 128 random bits in base 64: the last of 22 characters has two of them and stays.
+fn another_directory(id: &str, node: usize) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (most, changed, last) = (&id[..id.len() - 2], id.as_bytes()[id.len() - 2], &id[id.len() - 1..]);
+    let digit = DIGITS.iter().position(|digit| *digit == changed).expect("the id is in base 64");
+    format!("{most}{}{last}", char::from(DIGITS[(digit + node - 1) % DIGITS.len()]))
 }
 
 /// Asks for the cluster's metadata (version 4, no topics): a broker that still starts does not answer, or knows of no
@@ -185,4 +190,17 @@ fn takes_clients(port: u16) -> bool {
     };
     let answer: std::io::Result<bool> = ask();
     answer.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copied_disks_have_directories_of_their_own() {
+        for id in ["GpU0viwz_7_RGNI-IWjh2w", "GpU0viwz_7_RGNI-IWjh3w", "GpU0viwz_7_RGNI-IWjh_A"] {
+            let ids = [another_directory(id, 1), another_directory(id, 2), another_directory(id, 3)];
+            assert!(ids[0] == id && ids[1] != ids[0] && ids[2] != ids[0] && ids[1] != ids[2], "{ids:?}");
+        }
+    }
 }

@@ -39,6 +39,7 @@ mod nasty_lost_log;
 mod nasty_projector;
 mod nasty_repeats;
 mod nasty_writers;
+mod noticing;
 mod outbox;
 mod parcels;
 mod parking;

@@ -2,6 +2,7 @@
 
 mod commands;
 mod correlation;
+mod notices;
 mod projections;
 mod published;
 mod sagas;
@@ -146,6 +147,7 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
     }
     files.problems.extend(correlation::add(&mut files.desired, topology_dir, &schemas, &shapes));
     sagas::add(&mut files, topology_dir, &schemas, &known);
+    notices::add(&mut files.desired, topology_dir, &schemas);
     files.warnings.extend(unlisted(&contexts, &schemas));
     files
 }
@@ -211,7 +213,7 @@ fn unlisted(contexts: &[ContextDef], schemas: &Schemas) -> Vec<Problem> {
             events.chain(context.commands().map(|(_, command)| &command.name)).map(|name| context.record_name(name))
         })
         .chain(contexts.iter().flat_map(published::records))
-        .chain([REPLY_RECORD.to_owned()])
+        .chain([REPLY_RECORD, names::SCHEMA_RECORD].map(str::to_owned))
         .chain(correlation::records())
         .chain(sagas::RECORDS.map(|(_, record)| record.to_owned()))
         .collect();

@@ -55,6 +55,7 @@ mod replies;
 mod samples;
 mod shadowing;
 mod sinking;
+mod steering;
 mod subscribers;
 mod subscribing;
 mod telling;

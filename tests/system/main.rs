@@ -58,5 +58,6 @@ mod sinking;
 mod steering;
 mod subscribers;
 mod subscribing;
+mod taking_in;
 mod telling;
 mod validation;

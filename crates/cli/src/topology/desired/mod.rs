@@ -2,6 +2,7 @@
 
 mod commands;
 mod correlation;
+mod intake;
 mod notices;
 mod projections;
 mod published;
@@ -133,6 +134,8 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
         }
         files.desired.subjects.extend(subjects(context, &events, &commands, reply, past.as_ref()));
         files.problems.extend(commands::check(context, &events, &commands));
+        let records: Vec<_> = events.iter().chain(&commands).collect();
+        files.problems.extend(intake::add(&mut files.desired, context, &records));
         files.problems.extend(published::add(&mut files.desired, context, &events, &schemas));
         let outlines = events.iter().map(|schema| schema.shape.outline()).collect();
         shapes.insert(context.name.as_str().to_owned(), outlines);

@@ -5,5 +5,6 @@ CREATE TABLE IF NOT EXISTS public.outbox (
     aggregateid   text  NOT NULL,         -- the stream: flight-UA1545-20130101-EWR
     type          text  NOT NULL,         -- name of the event or command: FlightCancelled
     payload       jsonb NOT NULL,         -- its fields, as its schema names them
-    traceparent   text                    -- W3C trace context, if there is one
+    traceparent   text,                   -- W3C trace context, if there is one
+    position      bigint GENERATED ALWAYS AS IDENTITY UNIQUE  -- the order in which `spina outbox` carries rows
 );

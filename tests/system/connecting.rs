@@ -1,15 +1,17 @@
 //! Kafka Connect with nothing of ours in it: an application's outbox becomes events through Debezium, whatever is killed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
+use spina_log::Fetched;
 use spina_tests::connect::Worker;
 use spina_tests::context::Context;
-use spina_tests::database::Database;
 use spina_tests::stack::root;
 use spina_tests::world::World;
 use spina_tests::{eventually_within, history};
-use std::time::Duration;
+
+use crate::outbox::{Application, assert_one_event_each};
 
 /// Rows of the outbox; 20,000 in the long run.
 fn rows() -> usize {
@@ -24,9 +26,6 @@ fn kills() -> usize {
 /// A worker that was killed scans its plugins and joins its group again before it goes on.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Rows are spread over so many streams.
-const STREAMS: usize = 50;
-
 /// Declares the example's connectors for a context, which share no table, slot or topic with another's.
 fn declare(context: &Context) {
     let example = std::fs::read_to_string(root().join("docs/connect/connectors.yaml")).unwrap();
@@ -37,50 +36,6 @@ fn declare(context: &Context) {
         .replace("flights_outbox", &format!("{name}_outbox"))
         .replace("topic.prefix: flights", &format!("topic.prefix: {name}"));
     std::fs::write(context.topology_dir.join(name).join("connectors.yaml"), own).unwrap();
-}
-
-/// The application: its table, and rows in it.
-struct Application {
-    database: Database,
-    table: String,
-    /// What Debezium reads it by.
-    slot: String,
-}
-
-impl Application {
-    async fn install(world: &World) -> Self {
-        let table = format!("public.outbox_{}", world.context.name);
-        let database = Database::connect(&world.stack).await;
-        let layout = std::fs::read_to_string(root().join("docs/connect/outbox.sql")).unwrap();
-        database.batch_execute(&layout.replace("public.outbox", &table)).await.unwrap();
-        Self { database, table, slot: format!("{}_outbox", world.context.name) }
-    }
-
-    /// Inserts rows `from..to`, a few in each transaction; the number of a row is its distance.
-    async fn insert(&self, from: usize, to: usize) {
-        for begin in (from..to).step_by(10) {
-            let values: Vec<String> = (begin..to.min(begin + 10)).map(row).collect();
-            let sql = format!("INSERT INTO {} VALUES {}", self.table, values.join(","));
-            self.database.batch_execute(&sql).await.unwrap();
-        }
-    }
-
-    /// Ends every connection that reads the table's changes.
-    async fn cut_off_readers(&self) {
-        let sql = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots \
-                   WHERE active_pid IS NOT NULL AND slot_name = $1";
-        self.database.execute(sql, &[&self.slot]).await.unwrap();
-    }
-}
-
-fn stream(row: usize) -> String {
-    format!("flight-OB{}-20140101-JFK", row % STREAMS)
-}
-
-fn row(number: usize) -> String {
-    let id = uuid::Uuid::from_u128(number as u128 + 1);
-    let payload = json!({ "carrier": "OB", "origin": "JFK", "dest": format!("{number}"), "day": "2014-01-01" });
-    format!("('{id}', 'flight', '{}', 'FlightCancelled', '{payload}', NULL)", stream(number))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,26 +74,44 @@ async fn each_row_of_an_outbox_is_one_event_in_order_whatever_is_killed() {
         application.insert(rows * kill / (kills + 1), rows * (kill + 1) / (kills + 1)).await;
     }
 
-    let events = eventually_within(PATIENCE, "every row is an event", async || {
-        let events = history::events(&world.stack.kafka, &world.context.events_topic()).await;
-        (events.len() >= rows).then_some(events)
+    assert_one_event_each(&mut world, rows, PATIENCE).await;
+    a_failed_task_and_drift_are_told(&world, &worker);
+    the_relay_takes_over(&mut world, &application, rows).await;
+}
+
+/// The rows are still in the table, as Debezium leaves them: `spina outbox` makes the same records of them.
+async fn the_relay_takes_over(world: &mut World, application: &Application, rows: usize) {
+    let (kafka, commands) = (world.stack.kafka.clone(), world.context.commands_topic());
+    let debeziums = history::committed(&kafka, &commands).await;
+    let carried = application.relay(world).arg("--once").json();
+    assert_eq!(carried["carried"], rows, "{carried}");
+    let all = history::committed(&kafka, &commands).await;
+    assert_eq!(all.len(), debeziums.len() + rows);
+    let of_id = |records: &[Fetched]| -> BTreeMap<String, Form> { records.iter().map(form).collect() };
+    let (before, after) = (of_id(&debeziums), of_id(&all));
+    assert_eq!(before.len(), rows);
+    // A map keeps the last of an id, which is the relay's.
+    assert_eq!(before, after, "key, value and headers are the same");
+
+    let replies = world.context.replies_topic();
+    eventually_within(PATIENCE, "every record is answered", async || {
+        (history::committed(&kafka, &replies).await.len() >= all.len()).then_some(())
     })
     .await;
-    assert_eq!(events.len(), rows, "each once");
-    history::assert_sound(&events);
-    world.event_store.ready().await;
-    let expected: BTreeMap<String, Vec<String>> = (0..rows).fold(BTreeMap::new(), |mut streams, number| {
-        streams.entry(stream(number)).or_insert_with(Vec::new).push(number.to_string());
-        streams
-    });
-    for (stream, numbers) in expected {
-        let path = format!("/v1/{}/streams/{stream}/events?limit=1000", world.context.name);
-        let read = world.http().get(&path).await.unwrap().body;
-        let seen: Vec<&str> =
-            read["events"].as_array().unwrap().iter().map(|event| event["data"]["dest"].as_str().unwrap()).collect();
-        assert_eq!(seen, numbers, "{stream}");
-    }
-    a_failed_task_and_drift_are_told(&world, &worker);
+    assert_one_event_each(world, rows, PATIENCE).await;
+}
+
+/// Key, value and headers of a record.
+type Form = (Vec<u8>, Vec<u8>, BTreeMap<String, Option<String>>);
+
+/// A record's id, and what it looks like without what Debezium says of itself.
+fn form(record: &Fetched) -> (String, Form) {
+    let text = |value: Option<&[u8]>| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let ours = record.headers.iter().filter(|(name, _)| !name.starts_with("__debezium."));
+    let headers = ours.map(|(name, value)| (name.to_owned(), text(value))).collect();
+    let bytes = |bytes: &Option<bytes::Bytes>| bytes.as_deref().unwrap().to_vec();
+    let id = record.headers.get_str("ce_id").expect("the row's id").to_owned();
+    (id, (bytes(&record.key), bytes(&record.value), headers))
 }
 
 /// The worker is there already: what is declared is changed, broken and mended.

@@ -147,9 +147,15 @@ async fn each_event_is_published_once_and_in_order_whatever_is_killed() {
     }
 
     let printed = java.await.unwrap();
-    let seen: Vec<&str> = printed.lines().filter_map(|line| line.split("ce_id:").nth(1)).collect();
+    let seen: Vec<&str> = printed.lines().filter_map(id).collect();
     let distinct: BTreeSet<&str> = seen.iter().copied().collect();
     assert_eq!((seen.len(), distinct.len()), (expected, expected), "Java sees each once:\n{printed}");
+    for stream in &streams {
+        let of_stream = published.iter().filter(|record| record.key == *stream);
+        let ours: Vec<&str> = of_stream.filter_map(|record| record.header("ce_id")).collect();
+        let javas: Vec<&str> = printed.lines().filter(|line| line.ends_with(stream.as_str())).filter_map(id).collect();
+        assert_eq!(javas, ours, "Java sees the order of {stream}");
+    }
 
     cannot_be_published_is_told(&world, &topic, &streams[0]).await;
 }
@@ -168,6 +174,11 @@ async fn cannot_be_published_is_told(world: &World, topic: &str, stream: &str) {
     assert_eq!(dead.len(), 1, "{dead:?}");
     assert_eq!(dead[0].key, stream);
     assert!(dead[0].headers.contains("spina-error=") && dead[0].headers.contains("int(data.dest)"), "{dead:?}");
+}
+
+/// The event's id in a line of that.
+fn id(line: &str) -> Option<&str> {
+    line.split("ce_id:").nth(1)?.split([',', '\t']).next()
 }
 
 /// What Java's console consumer prints as a member of a group: headers and key of each record.

@@ -1,4 +1,4 @@
-//! The README's tour, and that of the clients in other languages, run word for word.
+//! The README's tour, that of Kafka Connect, and that of the clients in other languages, run word for word.
 //!
 //! In their blocks marked `console`, lines that begin with `$ ` are commands; a backslash at the end, or an open single
 //! quote, continues in the next line. Each must end with status 0, or with N where it ends with `# exits N`. What else
@@ -54,6 +54,11 @@ fn steps_are_found_in_console_blocks_only() {
 #[test]
 fn every_command_of_the_tour_does_what_it_should() {
     follow("README.md", &fs::read_to_string(root().join("README.md")).unwrap());
+}
+
+#[test]
+fn every_command_about_connect_does_what_it_should() {
+    follow("docs/connect.md", &fs::read_to_string(root().join("docs/connect.md")).unwrap());
 }
 
 #[test]

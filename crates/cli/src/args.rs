@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Format;
 use crate::{
-    audit, command, connect, dead_letter, demo, doctor, export, failure, import, incident, job, model, projection,
-    publish, read, replay, rules, saga, snapshot, stack, state, status, tail, topology,
+    audit, command, connect, dead_letter, demo, doctor, export, failure, import, incident, job, model, outbox,
+    projection, publish, read, replay, rules, saga, snapshot, stack, state, status, tail, topology,
 };
 
 /// Event-sourced streaming backbone on Kafka: publish, read, project, replay
@@ -46,6 +46,7 @@ enum Verb {
     Snapshot(snapshot::Args),
     Audit(audit::Args),
     Connect(connect::Args),
+    Outbox(outbox::Args),
     Doctor(doctor::Args),
     Export(export::Args),
 }
@@ -78,6 +79,7 @@ impl Cli {
             Verb::Saga(args) => args.run(output).await,
             Verb::Snapshot(args) => args.run(output).await,
             Verb::Connect(args) => args.run(output).await,
+            Verb::Outbox(args) => args.run(output).await,
             Verb::Doctor(args) => args.run(output).await,
             Verb::Export(args) => args.run(output).await,
         };
@@ -121,6 +123,7 @@ mod tests {
             "spina dead-letter edit 7 --data - --reason typo --by me --output json",
             "spina dead-letter redrive aircraft --context flights --class expression --rate 100 --dry-run",
             "spina connect restart flights.outbox --all --dir x",
+            "spina outbox flights --table app.outbox --once --output json",
             "spina incident list --state open --match rule=flights/storm --output json",
             "spina incident ack 0123456789abcdef --by ann --comment mine",
             "spina rules backtest flights --rules draft.yaml --from 2013-02-01T00:00:00Z --at-most 9",

@@ -20,6 +20,7 @@ pub mod incident;
 pub mod job;
 pub mod model;
 pub mod observe;
+pub mod outbox;
 pub mod output;
 pub mod projection;
 pub mod publish;

@@ -27,6 +27,11 @@ pub fn publish_group(topic: &str) -> String {
     format!("publish.{topic}")
 }
 
+/// Consumer group that takes a topic of plain JSON in for a context: `intake.flights.airport.notices`.
+pub fn intake_group(context: &ContextName, topic: &str) -> String {
+    format!("intake.{context}.{topic}")
+}
+
 /// Compacted topic of a read model: `flights.departures.model.v1`.
 ///
 /// Model names may have underscores, topics may not (Kafka folds dots and underscores together in metric names).
@@ -89,6 +94,11 @@ pub fn replay_transactional_id(job: &str) -> String {
     format!("replay.{job}")
 }
 
+/// Transactional id of whoever carries an outbox table to a topic. It names the table and not the process.
+pub fn outbox_transactional_id(topic: &str, table: &str) -> String {
+    format!("outbox.{topic}.{table}")
+}
+
 /// Whether only Spina writes to a topic of that name, or Kafka itself: nothing may be copied there.
 pub fn is_ours(topic: &str) -> bool {
     let context = [".events.v1", ".commands.v1", ".replies.v1", ".model.v1", ".dlq"];
@@ -103,6 +113,15 @@ pub const SIGNALS_TOPIC: &str = "spina.signals.v1";
 
 /// Topic of what happened to incidents, keyed by incident. One partition.
 pub const INCIDENTS_TOPIC: &str = "spina.incidents.v1";
+
+/// Topic that tells of every registered version of a schema, keyed by subject. One partition.
+pub const SCHEMAS_TOPIC: &str = "spina.schemas.v1";
+
+/// Full name of the Avro record that tells of one.
+pub const SCHEMA_RECORD: &str = "spina.SchemaRegistered";
+
+/// Transactional id of whoever writes [`SCHEMAS_TOPIC`]: they shut each other out.
+pub const SCHEMAS_TRANSACTIONAL_ID: &str = "schemas";
 
 /// Whether a topic is Spina's alone: nobody else writes there or needs to read it.
 pub fn is_internal(topic: &str) -> bool {
@@ -160,6 +179,7 @@ mod tests {
             (model_topic(&flights, "daily_delays"), "flights.daily-delays.model.v1"),
             (published_topic(&flights, "late-landings.v1"), "flights.late-landings.v1"),
             (publish_group("flights.late-landings.v1"), "publish.flights.late-landings.v1"),
+            (intake_group(&flights, "airport.notices"), "intake.flights.airport.notices"),
             (model_transactional_id(&flights, "daily_delays"), "projector.flights.daily_delays"),
             (dlq("flights.commands.v1"), "flights.commands.v1.dlq"),
             (event_store_group(&flights), "event-store.flights"),
@@ -168,6 +188,7 @@ mod tests {
             (correlator_group(SIGNALS_TOPIC), "alert-correlator.spina.signals.v1"),
             (processor_transactional_id(SAGA_REACT_GROUP, 3, 0), "saga-react.3.0"),
             (replay_transactional_id("0198"), "replay.0198"),
+            (outbox_transactional_id("flights.commands.v1", "7.app.outbox"), "outbox.flights.commands.v1.7.app.outbox"),
         ];
         for (name, expected) in names {
             assert_eq!(name, expected);

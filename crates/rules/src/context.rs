@@ -9,11 +9,13 @@
 //!     snapshot: { every: 100, fold_time_ms: 50, on: [FlightLanded] }   # optional, any of them
 //!     commands: { ScheduleFlight: { require: [...], emit: [...] } }   # optional, with `initial` and `evolve`
 //! publish: { late-landings.v1: { event: FlightLanded, record: LateLanding } }   # optional, see [`crate::publish`]
+//! intake: { airport.notices: { type: FlightCancelled, stream: ... } }   # optional, see [`crate::intake`]
 //! topics: { replication: 3, retention_ms: -1 }   # optional
 //! ```
 
 mod aggregate;
 mod commands;
+mod intake;
 mod publish;
 mod snapshot;
 
@@ -23,6 +25,7 @@ use spina_core::ContextName;
 
 pub use aggregate::AggregateDef;
 pub use commands::{CommandDef, EmitDef, EvolveDef, RequireDef};
+pub use intake::IntakeDef;
 pub use publish::PublishDef;
 
 use crate::correlation::CORRELATION_FILE;
@@ -51,6 +54,8 @@ pub struct ContextDef {
     pub aggregates: Vec<AggregateDef>,
     /// What it publishes for everybody, in the order of the file.
     pub publish: Vec<PublishDef>,
+    /// Topics of plain JSON that it takes in, in the order of the file.
+    pub intake: Vec<IntakeDef>,
     /// Copies of each partition; the cluster decides if absent.
     pub replication: Option<Located<i16>>,
     /// How long events are kept, in milliseconds; `None` is for ever.
@@ -159,7 +164,8 @@ fn whole(path: &Path, message: String) -> Problem {
 }
 
 fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> Option<ContextDef> {
-    let entries = reading.mapping(root, "a context", &["context", "partitions", "aggregates", "publish", "topics"])?;
+    let known = ["context", "partitions", "aggregates", "publish", "intake", "topics"];
+    let entries = reading.mapping(root, "a context", &known)?;
     let mut required = |key: &str| {
         let node = entries.get(key);
         if node.is_none() {
@@ -172,6 +178,7 @@ fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> 
     let partitions = partitions.and_then(|node| read_located(reading, node, "partitions", PARTITIONS_MAX));
     let aggregates = aggregates.and_then(|node| aggregate::read_all(reading, node));
     let publish = entries.get("publish").map(|node| publish::read_all(reading, node)).unwrap_or_default();
+    let intake = entries.get("intake").map(|node| intake::read_all(reading, node)).unwrap_or_default();
     let topics = entries.get("topics").map(|node| read_topics(reading, node)).unwrap_or_default();
     Some(ContextDef {
         name: name?,
@@ -179,6 +186,7 @@ fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> 
         partitions: partitions?,
         aggregates: aggregates?,
         publish,
+        intake,
         replication: topics.replication,
         retention_ms: topics.retention_ms,
     })

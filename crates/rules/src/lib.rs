@@ -10,7 +10,7 @@
 //! - [`expr`]: expressions in CEL.
 //! - [`decide`]: what aggregates decide.
 //! - [`projection`]: read models.
-//! - [`publish`]: flat topics for everybody.
+//! - [`publish`]: flat topics for everybody. [`intake`]: topics of plain JSON.
 //! - [`correlation`]: what makes incidents of signals.
 //! - [`saga`]: long transactions over several contexts.
 //! - [`upcast`]: how events of older schemas are read today.
@@ -20,6 +20,7 @@ pub mod context;
 pub mod correlation;
 pub mod decide;
 pub mod expr;
+pub mod intake;
 pub mod node;
 pub mod projection;
 pub mod publish;

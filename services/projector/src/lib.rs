@@ -10,7 +10,9 @@
 
 mod config;
 mod http;
+mod intake;
 mod metrics;
+mod passing;
 mod project;
 mod publish;
 mod replay;

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::ProjectorConfig;
 use crate::http::{self, Behind};
+use crate::intake;
 use crate::metrics::ProjectorMetrics;
 use crate::project::{Definition, Ends, Handle, Handles, ModelTask, Neighbours, Parts, Request, Voice, load};
 use crate::publish;
@@ -55,6 +56,7 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
     let definitions = definitions.context("read the definitions")?;
     let published = publish::load(&common.schemas_dir, &contexts).context("read what is published")?;
     publish::start(&ctx, published, &readings);
+    intake::start(&ctx, intake::load(&common.schemas_dir, &contexts).context("read what is taken in")?);
     let handles = Handles::default();
     let metrics = ProjectorMetrics::new(&ctx.metrics);
     let names: Vec<_> = contexts.iter().map(|context| context.name.clone()).collect();

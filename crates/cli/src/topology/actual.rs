@@ -54,6 +54,8 @@ impl ActualTopic {
 pub struct ActualSubject {
     /// Number of its latest version.
     pub version: u32,
+    /// Its id.
+    pub id: u32,
     /// The schema of its latest version.
     pub latest: String,
     /// Number and schema of the versions before; only read where the file differs from the latest.
@@ -66,7 +68,7 @@ pub struct ActualSubject {
 
 /// Looks for everything that the files ask for.
 pub async fn read(desired: &Desired, servers: &Servers) -> anyhow::Result<Actual> {
-    let Servers { admin, registry, connect } = servers;
+    let Servers { admin, registry, connect, .. } = servers;
     let cluster = admin.cluster().await.context("ask Kafka about itself")?;
     let mut actual = Actual { brokers: cluster.brokers, names: admin.topics().await?, ..Actual::default() };
     for topic in &desired.topics {
@@ -93,8 +95,13 @@ pub async fn read(desired: &Desired, servers: &Servers) -> anyhow::Result<Actual
 async fn read_subject(subject: &DesiredSubject, registry: &RegistryClient) -> anyhow::Result<Option<ActualSubject>> {
     let Some(latest) = registry.latest(&subject.name).await? else { return Ok(None) };
     let compatibility = registry.compatibility(&subject.name).await?;
-    let mut found =
-        ActualSubject { version: latest.version, latest: latest.schema, compatibility, ..ActualSubject::default() };
+    let mut found = ActualSubject {
+        version: latest.version,
+        id: latest.id,
+        latest: latest.schema,
+        compatibility,
+        ..ActualSubject::default()
+    };
     if same_json(&subject.schema.text, &found.latest) {
         return Ok(Some(found));
     }

@@ -8,6 +8,7 @@ use spina_log::admin::TopicSpec;
 use tokio::time::{Instant, sleep};
 
 use super::Servers;
+use super::actual::Actual;
 use super::connectors::{self, DesiredConnector};
 use super::desired::Desired;
 use super::diff::diff;
@@ -68,13 +69,14 @@ async fn set_compatibility(subject: &str, level: &str, registry: &RegistryClient
     if registry.compatibility(subject).await?.as_deref() == Some(level) { Ok(()) } else { Err(refused.into()) }
 }
 
-/// Waits until nothing is left to do.
-pub async fn settle(desired: &Desired, servers: &Servers) -> Result<()> {
+/// Waits until nothing is left to do; how the servers are then.
+pub async fn settle(desired: &Desired, servers: &Servers) -> Result<Actual> {
     let deadline = Instant::now() + SETTLE_TIMEOUT;
     loop {
-        let left = diff(desired, &actual::read(desired, servers).await?);
+        let found = actual::read(desired, servers).await?;
+        let left = diff(desired, &found);
         if left.actions.is_empty() && left.problems.is_empty() {
-            return Ok(());
+            return Ok(found);
         }
         if Instant::now() > deadline {
             bail!("applied, but after {} s this is left:\n{}", SETTLE_TIMEOUT.as_secs(), render::text(&left));

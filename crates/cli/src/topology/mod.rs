@@ -11,11 +11,13 @@
 mod actual;
 mod avro;
 mod carry_out;
+mod compatibility;
 mod connectors;
 pub mod desired;
 mod diff;
 mod evolution;
 mod frozen;
+mod notices;
 mod plan;
 mod render;
 
@@ -35,6 +37,7 @@ use crate::connect::api::Connect;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::reach::Reach;
+use actual::Actual;
 use carry_out::{carry_out, settle};
 use desired::{Desired, Files};
 pub use plan::Counts;
@@ -73,6 +76,16 @@ enum Verb {
     /// Creates topics, corrects their settings, registers schemas. Never deletes anything. Can be interrupted and run
     /// again; running it twice changes nothing.
     Apply(Where),
+    /// Show which versions of each schema read what which others have written
+    ///
+    /// By the rules that plans are held to, upcasters included, beside what the registry's level promises.
+    Compatibility {
+        #[command(flatten)]
+        place: Where,
+        /// Only subjects with this in their names
+        #[arg(long, default_value = "", hide_default_value = true)]
+        subject: String,
+    },
 }
 
 /// Where the files are.
@@ -116,6 +129,7 @@ impl TopologyArgs {
             Verb::Plan { place, check } => (place, Intent::Show { check }),
             Verb::Apply(place) => (place, Intent::Apply),
             Verb::Freeze(folders) => return freeze(&folders, format),
+            Verb::Compatibility { place, subject } => return compatibility(&place, &subject, format).await,
         };
         let (kafka, registry_url) = (place.reach.kafka()?, place.reach.registry()?);
         let Folders { topology_dir, schemas_dir } = &place.folders;
@@ -155,6 +169,18 @@ fn freeze(folders: &Folders, format: Format) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn compatibility(place: &Where, part: &str, format: Format) -> Result<ExitCode> {
+    let files = desired::read(&place.folders.topology_dir, &place.folders.schemas_dir);
+    if !files.problems.is_empty() {
+        let problems = spina_rules::source::Problems(files.problems);
+        return Err(Failure::new(Exit::Refused, "validation.topology", problems.to_string()).into());
+    }
+    let registry = RegistryClient::new(&place.reach.registry()?)?;
+    let matrices = compatibility::read(&files.desired.subjects, part, &registry).await.map_err(told)?;
+    compatibility::print(&matrices, format)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 impl Folders {
     /// How the older events of a context are read; `None` if it is not declared there.
     pub fn readings(&self, context: &ContextName) -> Result<Option<Readings>> {
@@ -186,8 +212,8 @@ async fn prepare(
 ) -> Result<Prepared> {
     let Files { desired, warnings, problems } = desired::read(topology_dir, schemas_dir);
     let compared = compare(&desired, kafka, registry_url, connect).await;
-    let (mut plan, servers) = match compared {
-        Ok((plan, servers)) => (plan, Some(servers)),
+    let (mut plan, found) = match compared {
+        Ok((plan, actual, servers)) => (plan, Some((actual, servers))),
         // The files' problems are worth telling even where there is no server to compare them with.
         Err(_) if !problems.is_empty() => (Plan::default(), None),
         Err(error) => return Err(error),
@@ -195,8 +221,10 @@ async fn prepare(
     plan.warnings.extend(warnings);
     plan.problems.extend(problems);
     plan.sort();
-    match servers {
-        Some(servers) if plan.problems.is_empty() => Ok(Prepared::Ready(Box::new(Ready { desired, plan, servers }))),
+    match found {
+        Some((actual, servers)) if plan.problems.is_empty() => {
+            Ok(Prepared::Ready(Box::new(Ready { desired, plan, actual, servers })))
+        }
         Some(_) | None => Ok(Prepared::Refused(plan)),
     }
 }
@@ -206,15 +234,18 @@ async fn compare(
     kafka: &str,
     registry_url: &str,
     connect: Option<Connect>,
-) -> Result<(Plan, Servers)> {
-    let admin =
-        Admin::connect(&LogConfig::new(kafka, "spina-topology")).await.map_err(|error| absent(&error.into()))?;
-    let servers = Servers { admin, registry: RegistryClient::new(registry_url)?, connect };
-    let actual = actual::read(desired, &servers).await.map_err(|error| {
-        let passing = error.downcast_ref().is_some_and(RegistryError::is_transient);
-        if passing { absent(&error) } else { error }
-    })?;
-    Ok((diff::diff(desired, &actual), servers))
+) -> Result<(Plan, Actual, Servers)> {
+    let log = LogConfig::new(kafka, "spina-topology");
+    let admin = Admin::connect(&log).await.map_err(|error| absent(&error.into()))?;
+    let servers = Servers { log, admin, registry: RegistryClient::new(registry_url)?, connect };
+    let actual = actual::read(desired, &servers).await.map_err(told)?;
+    Ok((diff::diff(desired, &actual), actual, servers))
+}
+
+/// An error of asking servers, as one that passes where the registry is not there.
+fn told(error: anyhow::Error) -> anyhow::Error {
+    let passing = error.downcast_ref().is_some_and(RegistryError::is_transient);
+    if passing { absent(&error) } else { error }
 }
 
 /// A server that is not there, or not yet.
@@ -230,6 +261,7 @@ fn refusal(plan: &Plan) -> Failure {
 }
 
 struct Servers {
+    log: LogConfig,
     admin: Admin,
     registry: RegistryClient,
     /// Where connectors run, if it is known.
@@ -246,6 +278,7 @@ impl Servers {
 struct Ready {
     desired: Desired,
     plan: Plan,
+    actual: Actual,
     servers: Servers,
 }
 
@@ -284,9 +317,11 @@ impl Ready {
 
     async fn apply(&self, done: impl FnMut(&Action)) -> Result<Applied> {
         carry_out(&self.plan, &self.servers, done).await?;
-        if !self.plan.actions.is_empty() {
-            settle(&self.desired, &self.servers).await?;
-        }
+        let settled = match self.plan.actions.is_empty() {
+            true => None,
+            false => Some(settle(&self.desired, &self.servers).await?),
+        };
+        notices::tell(&self.desired, settled.as_ref().unwrap_or(&self.actual), &self.servers).await?;
         Ok(Applied { counts: self.plan.counts() })
     }
 }

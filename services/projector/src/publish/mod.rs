@@ -12,22 +12,23 @@ mod stage;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use spina_codec::catalog::SchemaCache;
 use spina_codec::registry::RegistryClient;
 use spina_codec::{Readings, schema_files};
-use spina_core::{ContextName, Timestamp};
-use spina_log::{Admin, LaneFactory, LogConfig, names};
+use spina_core::ContextName;
+use spina_log::{Admin, LogConfig, names};
 use spina_rules::context::ContextDef;
 use spina_rules::publish::{self, Published};
 use spina_rules::source::Source;
-use spina_runtime::processor::{self, BrokerLog, Clock, Place, Process, Requests};
+use spina_runtime::processor::{self, Place, Process, Requests};
 use spina_runtime::shutdown::sleep;
 use spina_runtime::{Condition, Context};
 
 use crate::config::ProjectorConfig;
+use crate::passing;
 use stage::{Publishing, Written};
 
 /// Pause between tries to reach a server.
@@ -125,25 +126,5 @@ async fn connect(
     }
     let written = Written::latest(&schemas, &topic, &declared.published.record).await?;
     let stage = Publishing::new(Arc::clone(&declared.published), &declared.context, &topic, written, schemas);
-    let least = admin.session_timeout_min().await.context("ask the brokers for their least session time-out")?;
-    let process = Process {
-        instance: ctx.config.instance.clone(),
-        session_timeout: Duration::from_millis(ctx.config.session_timeout_ms).max(least),
-        lanes: Arc::new(LaneFactory::connect(&log).await.context("connect to Kafka")?),
-        state: Arc::new(BrokerLog { config: log.clone(), admin }),
-        clock: clock(),
-        tasks: ctx.tasks.clone(),
-        readiness: ctx.readiness.clone(),
-        draining: ctx.shutdown.draining(),
-        log,
-    };
-    Ok((process, stage))
-}
-
-/// The processor wants the time; nothing here goes by it.
-fn clock() -> Clock {
-    Arc::new(|| {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since_epoch.as_micros()).ok().and_then(Timestamp::from_micros).unwrap_or_default()
-    })
+    Ok((passing::process(ctx, log, admin).await?, stage))
 }

@@ -8,39 +8,17 @@ use bytes::Bytes;
 use spina_codec::catalog::SchemaCache;
 use spina_codec::headers::{
     CE_CORRELATION_ID, CE_ID, CE_SEQUENCE, CE_SOURCE, CE_SPECVERSION, CE_SPECVERSION_VALUE, CE_SUBJECT, CE_TIME,
-    CE_TYPE, SPINA_ERROR, TRACEPARENT, TRACESTATE,
+    CE_TYPE, TRACEPARENT, TRACESTATE,
 };
 use spina_codec::shape::Shape;
 use spina_codec::{Headers, frame, recorded, subject};
-use spina_core::{ContextName, Recorded, Timestamp};
+use spina_core::{ContextName, Recorded};
 use spina_log::{Fetched, NewRecord, names};
 use spina_rules::publish::Published;
-use spina_runtime::processor::{Input, Output, Processor, Stage};
+use spina_runtime::processor::Stage;
 use tracing::error;
 
-/// Longest reason in a dead letter, in characters.
-const REASON_CHARS_MAX: usize = 1_000;
-
-/// Writes what it is given; it has nothing to remember.
-pub struct PassOn;
-
-impl Processor for PassOn {
-    type Input = Option<NewRecord>;
-    type Request = ();
-    type Effect = ();
-
-    fn apply(&mut self, inputs: Vec<Input<Option<NewRecord>, ()>>, _: Timestamp) -> Output<()> {
-        let records = inputs.into_iter().filter_map(|input| match input {
-            Input::Record(record) => record,
-            Input::Request(()) | Input::Tick => None,
-        });
-        Output { records: records.collect(), effects: Vec::new() }
-    }
-
-    fn due(&self) -> Option<Timestamp> {
-        None
-    }
-}
+use crate::passing::{PassOn, dead_letter};
 
 /// The public record's schema.
 #[derive(Debug)]
@@ -90,7 +68,7 @@ impl Publishing {
             Err(error) => {
                 let (partition, offset, reason) = (record.partition, record.offset, format!("{error:#}"));
                 error!(topic = %self.topic, partition, offset, reason, "an event cannot be published");
-                Some(self.dead_letter(record, &reason))
+                Some(dead_letter(&self.dead_letters, record.partition, record, &reason))
             }
         }
     }
@@ -135,21 +113,6 @@ impl Publishing {
             }
         }
         headers
-    }
-
-    /// The event as it came, and why it could not be published.
-    fn dead_letter(&self, record: &Fetched, reason: &str) -> NewRecord {
-        let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
-        let mut headers = record.headers.clone();
-        headers.push(SPINA_ERROR, Some(reason.as_bytes()));
-        NewRecord {
-            topic: Arc::clone(&self.dead_letters),
-            partition: record.partition,
-            key: record.key.clone().unwrap_or_default(),
-            value: record.value.clone(),
-            headers,
-            timestamp_ms: None,
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod commands;
 mod correlation;
+mod intake;
+mod notices;
 mod projections;
 mod published;
 mod sagas;
@@ -132,6 +134,8 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
         }
         files.desired.subjects.extend(subjects(context, &events, &commands, reply, past.as_ref()));
         files.problems.extend(commands::check(context, &events, &commands));
+        let records: Vec<_> = events.iter().chain(&commands).collect();
+        files.problems.extend(intake::add(&mut files.desired, context, &records));
         files.problems.extend(published::add(&mut files.desired, context, &events, &schemas));
         let outlines = events.iter().map(|schema| schema.shape.outline()).collect();
         shapes.insert(context.name.as_str().to_owned(), outlines);
@@ -146,6 +150,7 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
     }
     files.problems.extend(correlation::add(&mut files.desired, topology_dir, &schemas, &shapes));
     sagas::add(&mut files, topology_dir, &schemas, &known);
+    notices::add(&mut files.desired, topology_dir, &schemas);
     files.warnings.extend(unlisted(&contexts, &schemas));
     files
 }
@@ -211,7 +216,7 @@ fn unlisted(contexts: &[ContextDef], schemas: &Schemas) -> Vec<Problem> {
             events.chain(context.commands().map(|(_, command)| &command.name)).map(|name| context.record_name(name))
         })
         .chain(contexts.iter().flat_map(published::records))
-        .chain([REPLY_RECORD.to_owned()])
+        .chain([REPLY_RECORD, names::SCHEMA_RECORD].map(str::to_owned))
         .chain(correlation::records())
         .chain(sagas::RECORDS.map(|(_, record)| record.to_owned()))
         .collect();

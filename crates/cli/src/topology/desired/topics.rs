@@ -105,6 +105,21 @@ pub fn published(context: &ContextDef, name: &str) -> [DesiredTopic; 2] {
     ]
 }
 
+/// A topic of plain JSON that a context takes in, and its dead letters. Records without keys have an order in one partition
+/// only.
+pub fn intake(context: &ContextDef, name: &Located<String>) -> [DesiredTopic; 2] {
+    let partitions = Located::new(1, name.place);
+    let topic = |name: String, batch_bytes_max| DesiredTopic {
+        name,
+        purpose: Purpose::Passing,
+        file: context.file.clone(),
+        partitions: partitions.clone(),
+        replication: context.replication.clone(),
+        configs: configs(Purpose::Passing, PASSING_RETENTION_MS, batch_bytes_max),
+    };
+    [topic(name.value.clone(), BATCH_BYTES_MAX), topic(names::dlq(name), DEAD_LETTER_BYTES_MAX)]
+}
+
 /// The topic of a read model.
 pub fn model(context: &ContextDef, name: String) -> DesiredTopic {
     DesiredTopic {

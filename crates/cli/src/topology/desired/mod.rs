@@ -7,6 +7,7 @@ mod published;
 mod sagas;
 mod schemas;
 mod topics;
+mod unique;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -132,6 +133,7 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
         }
         files.desired.subjects.extend(subjects(context, &events, &commands, reply, past.as_ref()));
         files.problems.extend(commands::check(context, &events, &commands));
+        files.problems.extend(unique::add(&mut files.desired, context, &schemas));
         files.problems.extend(published::add(&mut files.desired, context, &events, &schemas));
         let outlines = events.iter().map(|schema| schema.shape.outline()).collect();
         shapes.insert(context.name.as_str().to_owned(), outlines);
@@ -212,6 +214,7 @@ fn unlisted(contexts: &[ContextDef], schemas: &Schemas) -> Vec<Problem> {
         })
         .chain(contexts.iter().flat_map(published::records))
         .chain([REPLY_RECORD.to_owned()])
+        .chain(spina_core::unique::RECORDS.map(str::to_owned))
         .chain(correlation::records())
         .chain(sagas::RECORDS.map(|(_, record)| record.to_owned()))
         .collect();

@@ -10,7 +10,7 @@ use spina_tests::http::{Answer, Http};
 use spina_tests::service::Service;
 use spina_tests::stack::{Stack, root};
 use spina_tests::world::World;
-use spina_tests::{eventually, history};
+use spina_tests::{PATIENCE, eventually, eventually_within, history};
 
 use crate::kafka_clients::produce;
 use crate::replies::{brief, replies};
@@ -45,7 +45,7 @@ async fn append(clients: &[Http], context: &str, key: &str, stream: &str, event:
     let path = format!("/v1/{context}/streams/{stream}/events");
     let body = json!({ "events": [event] });
     let mut turn = 0;
-    eventually(&format!("the append to {stream} is certain"), async || {
+    eventually_within(PATIENCE * 3, &format!("the append to {stream} is certain"), async || {
         turn += 1;
         let answer = clients[turn % clients.len()].try_post_with_key(&path, Some(key), &body).await.ok()?;
         (![429, 503, 504].contains(&answer.status)).then_some(answer)
@@ -166,7 +166,9 @@ async fn commands_imports_and_records_of_the_topic_claim_as_well_and_claims_are_
     produce(&world, "member-2", &[("ce_id", "r3"), ("ce_type", &name)], fields.as_bytes(), &[]);
     assert_eq!(brief(&replies(&world, "member-2", 1).await[0]), "rejected state.value_taken");
 
-    let lines = [("member-3", "e@club"), ("member-4", "e@club"), ("member-4", "f@club")].map(|(stream, email)| {
+    let first = world.http().append(context, "member-3", "no_stream", json!([joined("e@club")])).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    let lines = [("member-4", "e@club"), ("member-4", "f@club"), ("member-6", "g@club")].map(|(stream, email)| {
         let mut line = joined(email);
         line["stream"] = json!(stream);
         line.to_string()
@@ -183,8 +185,8 @@ async fn commands_imports_and_records_of_the_topic_claim_as_well_and_claims_are_
     let page = world.http().get(&format!("/v1/{context}/events?from=earliest&limit=100")).await.unwrap();
     let shown: Vec<&str> =
         page.body["events"].as_array().unwrap().iter().filter_map(|e| e["stream"].as_str()).collect();
-    assert!(shown.len() == 8 && shown.iter().all(|stream| stream.starts_with("member-")), "{shown:?}");
-    let reserved = world.http().append(context, "unique_member-email-1", "any", json!([joined("g@club")])).await;
+    assert!(shown.len() == 9 && shown.iter().all(|stream| stream.starts_with("member-")), "{shown:?}");
+    let reserved = world.http().append(context, "unique_member-email-1", "any", json!([joined("h@club")])).await;
     assert_eq!(reserved.error_code(), "validation.aggregate", "{reserved:?}");
     assert_eq!(world.http().post(&format!("/v1/{context}/claims"), &json!({})).await.status / 100, 4);
 }

@@ -31,7 +31,7 @@ pub struct Attempt {
 /// What is submitted in the end. It is judged once more, in its window.
 #[derive(Debug)]
 enum Main {
-    /// As it came.
+    /// As it came: it is refused, or leads to no events.
     AsIs(Work),
     /// Events at an exact version.
     Exact(Append),
@@ -55,8 +55,8 @@ impl Attempt {
             (Ok(true), _) => Main::Exact(work.recalled(past(version))),
             // What the writer expects is not so, and will not come to be while this has the line.
             (Ok(false), _) if work.expected().check(version).is_err() => Main::AsIs(work),
-            (Ok(false), Some(append)) if brings => Main::Exact(append),
-            (Ok(false), _) => Main::AsIs(work),
+            (Ok(false), Some(append)) => Main::Exact(append),
+            (Ok(false), None) => Main::AsIs(work.at(version)),
         };
         if brings && !matches!(&main, Main::Exact(append) if append.ask().expected.check(version).is_ok()) {
             after.clone_from(&before);

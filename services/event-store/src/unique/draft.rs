@@ -67,6 +67,17 @@ impl Work {
         }
     }
 
+    /// The same for exactly that version.
+    #[must_use]
+    pub fn at(self, version: Version) -> Self {
+        match self {
+            Self::Append(append) => Self::Append(append.at(version)),
+            Self::Command(intent) => {
+                Self::Command(Box::new(Intent { expected: ExpectedVersion::Exact(version), ..*intent }))
+            }
+        }
+    }
+
     /// Judges it on the stream as it is now. Nobody else may append to the stream meanwhile.
     pub async fn draft(&self, context: &Context) -> Result<Draft, Undrafted> {
         let state = state::fold_from(context, self.stream(), None).await;

@@ -65,7 +65,8 @@ async fn each_value_has_one_holder_among_two_event_stores_that_are_killed() {
     let context = members(&stack, "unique");
     let mut fleet = Fleet::serving(stack, context, 2, &[]).await;
     let (context, certain) = (fleet.context.name.clone(), AtomicUsize::new(0));
-    let clients: Vec<[Http; 2]> = (0..APPENDS).map(|n| [fleet.http(n % 2), fleet.http((n + 1) % 2)]).collect();
+    let stores = [fleet.http(0), fleet.http(1)];
+    let clients: Vec<[Http; 2]> = (0..APPENDS).map(|n| [stores[n % 2].clone(), stores[(n + 1) % 2].clone()]).collect();
     let (context, certain) = (&context, &certain);
     let appends = clients.iter().enumerate().map(|(n, clients)| async move {
         let (key, stream, email) = (format!("key-{n}"), format!("member-{n}"), format!("{}@club", n % VALUES));

@@ -186,7 +186,7 @@ impl Session {
         };
         let lost = self.lost.clone();
         self.process.tasks.spawn(format!("{} partition {partition}", self.context.name()), async move {
-            owner.serve(drain, end, lost).await;
+            Box::pin(owner.serve(drain, end, lost)).await;
             Ok(())
         });
     }

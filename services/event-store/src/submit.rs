@@ -16,7 +16,7 @@ const RETRY_AFTER_S: u64 = 1;
 /// Submits one append. A full queue is refused at once: waiting would only make the queue longer.
 pub async fn one(context: &Arc<Context>, append: Append, priority: bool) -> Result<Outcome, ApiError> {
     if context.uniques.concern(append.stream.category()) {
-        return unique::append(context, Work::Append(append), priority).await;
+        return unique::append(context, Work::Append(Box::new(append)), priority).await;
     }
     let partition = context.partition_of(&append.stream);
     submit(context, partition, Submission::direct(vec![append], priority)).await

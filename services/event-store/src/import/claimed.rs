@@ -51,7 +51,7 @@ async fn in_order(context: &Arc<Context>, lines: Vec<(Append, usize)>, mut goes_
     let mut judged = Vec::with_capacity(lines.len());
     for (append, place) in lines {
         let verdict = match goes_on {
-            true => match unique::append(context, Work::Append(append), false).await {
+            true => match unique::append(context, Work::Append(Box::new(append)), false).await {
                 Ok(outcome) => Verdict::of(outcome),
                 Err(error) => Err(Stop::new("state.unavailable", error.to_string())),
             },

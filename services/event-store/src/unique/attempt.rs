@@ -34,7 +34,7 @@ enum Main {
     /// As it came: it is refused, or leads to no events.
     AsIs(Work),
     /// Events at an exact version.
-    Exact(Append),
+    Exact(Box<Append>),
 }
 
 impl Attempt {
@@ -52,10 +52,10 @@ impl Attempt {
                 running.ended();
                 return Err(why);
             }
-            (Ok(true), _) => Main::Exact(work.recalled(past(version))),
+            (Ok(true), _) => Main::Exact(Box::new(work.recalled(past(version)))),
             // What the writer expects is not so, and will not come to be while this has the line.
             (Ok(false), _) if work.expected().check(version).is_err() => Main::AsIs(work),
-            (Ok(false), Some(append)) => Main::Exact(append),
+            (Ok(false), Some(append)) => Main::Exact(Box::new(append)),
             (Ok(false), None) => Main::AsIs(work.at(version)),
         };
         if brings && !matches!(&main, Main::Exact(append) if append.ask().expected.check(version).is_ok()) {
@@ -83,7 +83,7 @@ impl Attempt {
     /// The submission, and where its outcome will arrive.
     pub fn submission(&mut self) -> (Submission, oneshot::Receiver<Vec<Outcome>>) {
         let (appends, intent): (Vec<Append>, Option<Box<Intent>>) = match &self.main {
-            Main::Exact(append) | Main::AsIs(Work::Append(append)) => (vec![append.clone()], None),
+            Main::Exact(append) | Main::AsIs(Work::Append(append)) => (vec![Append::clone(append)], None),
             Main::AsIs(Work::Command(intent)) => (Vec::new(), Some(intent.clone())),
         };
         let (submission, outcome) = Submission::direct(appends, false);

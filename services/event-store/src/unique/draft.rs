@@ -15,7 +15,7 @@ use crate::read::state;
 #[derive(Debug, Clone)]
 pub enum Work {
     /// Events to append as they are.
-    Append(Append),
+    Append(Box<Append>),
     /// A command to decide.
     Command(Box<Intent>),
 }
@@ -62,7 +62,7 @@ impl Work {
     /// The same request for a version that the stream is past: it is answered if it was made before, and else refused.
     pub fn recalled(&self, past: Version) -> Append {
         match self {
-            Self::Append(append) => append.clone().at(past),
+            Self::Append(append) => Append::clone(append).at(past),
             Self::Command(intent) => Append::recalled(intent).at(past),
         }
     }
@@ -71,7 +71,7 @@ impl Work {
     #[must_use]
     pub fn at(self, version: Version) -> Self {
         match self {
-            Self::Append(append) => Self::Append(append.at(version)),
+            Self::Append(append) => Self::Append(Box::new(append.at(version))),
             Self::Command(intent) => {
                 Self::Command(Box::new(Intent { expected: ExpectedVersion::Exact(version), ..*intent }))
             }
@@ -83,7 +83,7 @@ impl Work {
         let state = state::fold_from(context, self.stream(), None).await;
         let state = state.map_err(|_| Undrafted::NotNow("the stream's state cannot be read at the moment"))?;
         let (append, after) = match self {
-            Self::Append(append) => (Some(append.clone()), Some(folded(context, append, &state)?)),
+            Self::Append(append) => (Some(Append::clone(append)), Some(folded(context, append, &state)?)),
             Self::Command(intent) => {
                 let decision = context.deciders.decide(intent, &state);
                 (decision.state.is_some().then_some(decision.append), decision.state)

@@ -93,7 +93,7 @@ pub fn concerns(context: &Context, submission: &Submission) -> bool {
 }
 
 fn work(submission: &Submission) -> Option<Work> {
-    let append = submission.appends.first().map(|append| Work::Append(append.clone()));
+    let append = submission.appends.first().map(|append| Work::Append(Box::new(append.clone())));
     append.or_else(|| submission.intent.clone().map(Work::Command))
 }
 

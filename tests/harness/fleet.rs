@@ -40,6 +40,11 @@ impl Fleet {
     /// The same on other servers.
     pub async fn on(stack: Stack, count: usize, prefix: &str, settings: &[(&str, &str)]) -> Self {
         let context = Context::create(&stack, prefix);
+        Self::serving(stack, context, count, settings).await
+    }
+
+    /// The same with a context that is declared already.
+    pub async fn serving(stack: Stack, context: Context, count: usize, settings: &[(&str, &str)]) -> Self {
         let mut fleet = Self { stack, context, stores: Vec::new() };
         for _ in 0..count {
             fleet.join(settings);

@@ -60,4 +60,5 @@ mod subscribers;
 mod subscribing;
 mod taking_in;
 mod telling;
+mod unique;
 mod validation;

@@ -40,7 +40,8 @@ async fn nasty_06_sigkill_at_every_named_failpoint() {
     let mut gate = Gate::open(settings(6, 1, 1, 1)).await;
     let mut rng = Rng::new(6);
     for round in 1..=times(1) {
-        for name in failpoint::NAMES {
+        // The flights have no unique fields; how kills between claim and append end is a test of its own.
+        for name in failpoint::NAMES.iter().filter(|name| !name.starts_with("unique_")) {
             // Those of a take-over come by once for each partition, the others all the time.
             let hit = if name.starts_with("take_over") { rng.between(1, 4) } else { rng.between(1, 20) };
             let hit = if is_reached_by_a_lost_window(name) { 1 } else { hit };

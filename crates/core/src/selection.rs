@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EventHeaders, StreamId, Timestamp};
 
-/// Conditions on an event's headers; all must hold.
+/// Conditions on an event's headers; all must hold. Claims of unique values are wanted only where a stream or a type names
+/// them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Selection {
@@ -25,7 +26,9 @@ impl Selection {
     pub fn wants(&self, event: &EventHeaders) -> bool {
         let of_type = |name: &String| *name == event.event_type || name == event.event_name();
         let correlated = || event.correlation_id.as_ref().is_some_and(|id| self.correlation_ids.contains(id));
-        (self.types.is_empty() || self.types.iter().any(of_type))
+        let of_domain = !event.stream.is_claim() || !self.types.is_empty() || !self.streams.is_empty();
+        of_domain
+            && (self.types.is_empty() || self.types.iter().any(of_type))
             && (self.streams.is_empty() || self.streams.contains(&event.stream))
             && (self.correlation_ids.is_empty() || correlated())
             && self.from.is_none_or(|from| event.time >= from)
@@ -76,6 +79,9 @@ mod tests {
         for (selection, wanted) in cases {
             assert_eq!(selection.wants(&landed()), wanted, "{selection:?}");
         }
+        let claim = EventHeaders { stream: "unique_flight-number-0f".parse().unwrap(), ..landed() };
+        let named = Selection { streams: vec![claim.stream.clone()], ..Selection::default() };
+        assert!(!Selection::default().wants(&claim) && named.wants(&claim), "a claim is wanted by who names it");
         let unsaid = EventHeaders { correlation_id: None, ..landed() };
         assert!(!correlated(&["storm"]).wants(&unsaid));
     }

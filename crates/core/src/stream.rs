@@ -109,6 +109,11 @@ impl StreamId {
         self.0.split_once('-').map_or(&self.0, |(category, _)| category)
     }
 
+    /// Whether it claims a value for another stream, rather than being of the domain.
+    pub fn is_claim(&self) -> bool {
+        self.0.starts_with(crate::unique::CATEGORY_PREFIX)
+    }
+
     /// The part after the first hyphen.
     pub fn key(&self) -> &str {
         self.0.split_once('-').map_or("", |(_, key)| key)
@@ -175,6 +180,7 @@ mod tests {
         let id: StreamId = "flight-UA1545-20130101-EWR".parse().unwrap();
         assert_eq!(id.category(), "flight");
         assert_eq!(id.key(), "UA1545-20130101-EWR");
+        assert!(!id.is_claim() && "unique_flight-tail_number-0f".parse::<StreamId>().unwrap().is_claim());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! aggregates:
 //!   flight:                          # category of its stream ids: flight-UA1545-20130101-EWR
 //!     events: [FlightScheduled, FlightDeparted]
+//!     unique: [tail_number]          # optional: fields that no two streams may have in common
 //!     snapshot: { every: 100, fold_time_ms: 50, on: [FlightLanded] }   # optional, any of them
 //!     commands: { ScheduleFlight: { require: [...], emit: [...] } }   # optional, with `initial` and `evolve`
 //! publish: { late-landings.v1: { event: FlightLanded, record: LateLanding } }   # optional, see [`crate::publish`]

@@ -32,6 +32,7 @@ use crate::metrics::EventStoreMetrics;
 use crate::read::hub::Hub;
 use crate::read::snapshots::DueSnapshots;
 use crate::readback;
+use crate::unique::{Term, Uniques};
 
 /// The bounds that everything works within.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +68,8 @@ pub struct Owned {
     pub due_snapshots: Arc<DueSnapshots>,
     /// The owner's epoch.
     pub epoch: u64,
+    /// Its appends of unique values.
+    pub term: Arc<Term>,
 }
 
 /// See the [module](self).
@@ -85,6 +88,8 @@ pub struct Context {
     pub deciders: Deciders,
     /// When snapshots are taken, by aggregate.
     pub snapshots: HashMap<String, SnapshotPolicy>,
+    /// Which fields are unique.
+    pub uniques: Uniques,
     /// What all contexts of the process share.
     pub shared: Shared,
     /// Who owns the partitions that this process does not.
@@ -110,6 +115,8 @@ pub struct Parts {
     pub reply_type: ReplyType,
     /// When snapshots are taken, by aggregate.
     pub snapshots: HashMap<String, SnapshotPolicy>,
+    /// Which fields are unique.
+    pub uniques: Uniques,
 }
 
 /// What all contexts of the process share.
@@ -162,6 +169,7 @@ impl Context {
             catalog,
             hub: Hub::new(shared.limits.subscription_buffer_bytes),
             snapshots: parts.snapshots,
+            uniques: parts.uniques,
             shared,
             owners: Owners::default(),
             readbacks: readback::places(),

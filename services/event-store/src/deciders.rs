@@ -48,6 +48,17 @@ pub fn of(def: &ContextDef, catalog: &Catalog, coded: &Coded) -> anyhow::Result<
     for aggregate in &def.aggregates {
         let key = (def.name.to_string(), aggregate.name.clone());
         if let Some(coded) = coded.get(&key) {
+            let initial = coded.initial();
+            if let Some(field) = aggregate.unique.iter().find(|field| !initial.contains_key(&field.value)) {
+                let (file, place) = (&def.file, field.place);
+                anyhow::bail!(
+                    "{file}:{}:{}: unique field `{}` is not in the state of the decider in code for `{}`",
+                    place.line,
+                    place.column,
+                    field.value,
+                    aggregate.name
+                );
+            }
             aggregates.insert(aggregate.name.clone(), Arc::clone(coded));
         } else if has_rules(aggregate) {
             let decider = ruled.remove(&aggregate.name).context("every aggregate is compiled")?;

@@ -23,6 +23,7 @@ mod service;
 mod serving;
 mod submit;
 mod topics;
+mod unique;
 mod wiring;
 
 pub use service::Service;

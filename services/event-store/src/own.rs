@@ -32,6 +32,7 @@ use crate::decide::takeover::{TakeOverError, Taken, take_over};
 use crate::forward;
 use crate::read::state;
 use crate::serving::Serving;
+use crate::unique::{self, Term};
 
 /// Pause between tries to take a partition over, after losing one, and before joining the group anew.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -185,7 +186,7 @@ impl Session {
         };
         let lost = self.lost.clone();
         self.process.tasks.spawn(format!("{} partition {partition}", self.context.name()), async move {
-            owner.serve(drain, end, lost).await;
+            Box::pin(owner.serve(drain, end, lost)).await;
             Ok(())
         });
     }
@@ -219,10 +220,12 @@ impl Owner {
         let Some(taken) = self.take_over(&equipment, &drain).await else { return };
         let (queue, submissions) = Queue::new(self.context.shared.limits.queue);
         let (epoch, commands_from) = (taken.epoch(), taken.commands_from);
-        let commands = self.submit_commands(queue.clone(), commands_from);
-        let owned = Owned { queue, tail: Arc::clone(&taken.tail), due_snapshots: Arc::default(), epoch };
-        let archiver = Archiver::new(Arc::clone(&self.context), self.partition, owned.clone());
+        let tail = Arc::clone(&taken.tail);
         let partition = Partition::new(equipment, taken, self.deciding(), submissions);
+        let term = Arc::new(Term::new(partition.lineage(), self.context.shared.limits.queue.submissions_max));
+        let owned = Owned { queue, tail, due_snapshots: Arc::default(), epoch, term };
+        let commands = self.submit_commands(owned.clone(), commands_from);
+        let archiver = Archiver::new(Arc::clone(&self.context), self.partition, owned.clone());
         self.context.set_owned(self.partition, Some(owned));
         failpoint::reach("take_over_f_serving");
         self.serving.serves(self.context.name(), self.partition);
@@ -245,15 +248,19 @@ impl Owner {
     }
 
     /// Puts the commands of the partition in line, from an offset on.
-    async fn submit_commands(&self, queue: Queue, from: i64) {
+    async fn submit_commands(&self, owned: Owned, from: i64) {
         let mut commands = match self.member.begin(self.partition, from) {
             Ok(commands) => commands,
             Err(error) => return warn!(partition = self.partition, %error, "commands cannot flow"),
         };
         while let Some(record) = commands.next().await {
             let submission = commands::submission(&self.context, record).await;
+            if unique::concerns(&self.context, &submission) {
+                unique::publish(&self.context, &owned, submission).await;
+                continue;
+            }
             // An owner that went away has lost the partition: the command comes again to the next one.
-            let _taken_or_gone = queue.submit(submission).await;
+            let _taken_or_gone = owned.queue.submit(submission).await;
         }
     }
 

@@ -1,5 +1,7 @@
 //! Handing appends to the owner of their partition and waiting for what becomes of them.
 
+use std::sync::Arc;
+
 use spina_runtime::{ApiError, failpoint};
 use tokio::sync::oneshot;
 
@@ -7,17 +9,24 @@ use crate::context::Context;
 use crate::decide::append::{Append, Outcome, Submission};
 use crate::decide::command::Intent;
 use crate::decide::queue::Refused;
+use crate::unique::{self, Work};
 
 const RETRY_AFTER_S: u64 = 1;
 
 /// Submits one append. A full queue is refused at once: waiting would only make the queue longer.
-pub async fn one(context: &Context, append: Append, priority: bool) -> Result<Outcome, ApiError> {
+pub async fn one(context: &Arc<Context>, append: Append, priority: bool) -> Result<Outcome, ApiError> {
+    if context.uniques.concern(append.stream.category()) {
+        return unique::append(context, Work::Append(Box::new(append)), priority).await;
+    }
     let partition = context.partition_of(&append.stream);
     submit(context, partition, Submission::direct(vec![append], priority)).await
 }
 
 /// Submits one command, to be decided.
-pub async fn command(context: &Context, intent: Intent) -> Result<Outcome, ApiError> {
+pub async fn command(context: &Arc<Context>, intent: Intent) -> Result<Outcome, ApiError> {
+    if context.uniques.concern(intent.stream.category()) {
+        return unique::append(context, Work::Command(Box::new(intent)), false).await;
+    }
     let partition = context.partition_of(&intent.stream);
     submit(context, partition, Submission::to_decide(intent)).await
 }

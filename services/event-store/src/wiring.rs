@@ -29,6 +29,7 @@ use crate::read::hub;
 use crate::service::InCode;
 use crate::serving::Serving;
 use crate::topics;
+use crate::unique::Uniques;
 
 /// Pause between tries to reach a server at start.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -157,6 +158,7 @@ impl Start {
             catalog,
             reply_type: self.reply_type(def).await?,
             snapshots: snapshots.collect(),
+            uniques: Uniques::load(&self.shared.schemas, def).await?,
         })
     }
 

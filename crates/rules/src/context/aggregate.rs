@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use spina_core::snapshot::SnapshotPolicy;
+use spina_core::unique::CATEGORY_PREFIX;
 
 use super::commands::{self, CommandDef, EvolveDef};
 use super::{TYPE_NAME_BYTES_MAX, snapshot};
 use crate::node::{Node, Reading};
 use crate::source::{Located, quote};
+
+/// Most unique fields of an aggregate: an append claims each value that it brings.
+const UNIQUE_MAX: usize = 8;
 
 /// An aggregate: a kind of stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub struct AggregateDef {
     pub name: String,
     /// The events that its streams may hold.
     pub events: Vec<Located<String>>,
+    /// Fields of the state that no two of its streams may have in common.
+    pub unique: Vec<Located<String>>,
     /// When snapshots of its streams are taken; never if nothing is said.
     pub snapshot: SnapshotPolicy,
     /// The state before its first event.
@@ -47,7 +53,7 @@ fn read_aggregate(
     seen: &mut BTreeMap<String, String>,
 ) -> Option<AggregateDef> {
     let what = format!("aggregate {}", quote(name));
-    let entries = reading.mapping(node, &what, &["events", "snapshot", "initial", "commands", "evolve"])?;
+    let entries = reading.mapping(node, &what, &["events", "unique", "snapshot", "initial", "commands", "evolve"])?;
     let Some(list) = entries.get("events") else {
         reading.complain(node.place, format!("{what} has no `events`"));
         return None;
@@ -57,6 +63,7 @@ fn read_aggregate(
         reading.complain(list.place, "`events` is empty: an aggregate has at least one");
     }
     let events: Vec<_> = items.iter().filter_map(|item| read_event(reading, name, item, seen)).collect();
+    let unique = entries.get("unique").map(|node| read_unique(reading, node)).unwrap_or_default();
     let snapshot = entries.get("snapshot").map(|node| snapshot::read(reading, node, &events)).unwrap_or_default();
     let commands = entries.get("commands").map(|node| commands::read_commands(reading, node)).unwrap_or_default();
     for command in &commands {
@@ -64,7 +71,7 @@ fn read_aggregate(
     }
     let evolve = entries.get("evolve").map(|node| commands::read_evolve(reading, node)).unwrap_or_default();
     let initial = entries.get("initial").map(|node| commands::read_initial(reading, node)).unwrap_or_default();
-    Some(AggregateDef { name: name.value.clone(), events, snapshot, initial, commands, evolve })
+    Some(AggregateDef { name: name.value.clone(), events, unique, snapshot, initial, commands, evolve })
 }
 
 fn read_event(
@@ -76,6 +83,27 @@ fn read_event(
     let event = reading.text(node, "an event's name")?;
     let event = Located::new(event.to_owned(), node.place);
     (check_type_name(reading, "event", &event) && check_unseen(reading, aggregate, &event, seen)).then_some(event)
+}
+
+/// Names of fields; what they are is for [`crate::decide`] to check, which knows the schemas.
+fn read_unique(reading: &mut Reading<'_>, node: &Located<Node>) -> Vec<Located<String>> {
+    let mut fields: Vec<Located<String>> = Vec::new();
+    let Some(items) = reading.list(node, "`unique`") else { return fields };
+    if items.is_empty() || items.len() > UNIQUE_MAX {
+        reading.complain(node.place, format!("`unique` must name 1 to {UNIQUE_MAX} fields"));
+    }
+    for item in items {
+        let Some(field) = reading.text(item, "a unique field") else { continue };
+        if fields.iter().any(|known| known.value == field) {
+            reading.complain(item.place, format!("{} is named twice", quote(field)));
+        }
+        if field.is_empty() || field.len() > TYPE_NAME_BYTES_MAX {
+            let message = format!("unique field {} must be 1 to {TYPE_NAME_BYTES_MAX} bytes long", quote(field));
+            reading.complain(item.place, message);
+        }
+        fields.push(Located::new(field.to_owned(), item.place));
+    }
+    fields
 }
 
 /// The names of events and commands are those of Avro records.
@@ -112,5 +140,9 @@ fn check_aggregate_name(reading: &mut Reading<'_>, name: &Located<String>) {
         let rule =
             format!("1 to {TYPE_NAME_BYTES_MAX} lower-case letters, digits and underscores, starting with a letter");
         reading.complain(name.place, format!("aggregate {} is not valid: {rule}", quote(name)));
+    }
+    if name.starts_with(CATEGORY_PREFIX) {
+        let message = format!("aggregate {} is not valid: `{CATEGORY_PREFIX}` is reserved for claims", quote(name));
+        reading.complain(name.place, message);
     }
 }

@@ -75,6 +75,10 @@ fn each_mistake_is_named_with_its_place() {
         ("every: 100", "", "6:15: `snapshot` says nothing"),
         ("every: 100", "on: [GateOpened]", "6:22: the aggregate has no event `GateOpened`"),
         ("every: 100", "fold_time_ms: 0", "6:31: `fold_time_ms` must be from 1"),
+        ("  flight:", "  unique_flight:", "4:3: aggregate `unique_flight` is not valid: `unique_` is reserved"),
+        ("snapshot: { every: 100 }", "unique: []", "6:13: `unique` must name 1 to 8 fields"),
+        ("snapshot: { every: 100 }", "unique: [a, b, a]", "6:20: `a` is named twice"),
+        ("snapshot: { every: 100 }", "unique: email", "6:13: `unique` must be a list"),
         ("86400000", "5", "9:41: `retention_ms`, unless it is -1 (for ever), must be from 3600000"),
         ("replication: 3", "replicas: 3", "9:11: `topics` has no key `replicas`"),
     ] {

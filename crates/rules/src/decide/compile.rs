@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use spina_core::event_shape::EventShape;
 
 use super::decider::{CommandRules, Emission, Requirement, RuleDecider};
-use super::fields;
+use super::{fields, unique};
 use crate::context::{AggregateDef, CommandDef, ContextDef, EmitDef, RequireDef};
 use crate::expr::{Formula, Template};
 use crate::source::{Located, Place, Problem, Problems, Source, quote};
@@ -39,6 +39,7 @@ pub fn compile(
         (aggregate.name.clone(), decider)
     });
     let compiled = compiled.collect();
+    problems.0.extend(unique::ambiguous(context).into_iter().map(|(place, message)| source.problem(place, message)));
     problems.none_or(compiled)
 }
 
@@ -80,6 +81,9 @@ impl<'s> Compiler<'s> {
                 Some((name.value.clone(), formula))
             });
             evolve.insert(def.event.value.clone(), set.collect());
+        }
+        for (place, message) in unique::check(aggregate, &self.shapes.events) {
+            self.note(place, message);
         }
         let fingerprint = fingerprint(aggregate);
         RuleDecider { initial: aggregate.initial.clone(), commands, evolve, fingerprint }

@@ -12,6 +12,7 @@
 mod compile;
 mod decider;
 mod fields;
+mod unique;
 
 pub use compile::{Shapes, compile};
 pub use decider::{EVENTS_MAX, RuleDecider};

@@ -176,3 +176,24 @@ fn each_mistake_is_named_with_its_place() {
         assert!(told.contains(complaint), "{to}: {told}");
     }
 }
+
+#[test]
+fn a_unique_field_is_one_whose_values_can_be_told_apart_and_reach_the_state() {
+    let unique = |field: &str| ACCOUNTS.replacen("    initial:", &format!("    unique: [{field}]\n    initial:"), 1);
+    assert!(compiled(&unique("owner")).is_ok());
+    assert!(
+        compiled(&unique("left")).unwrap_err().contains("6:14: unique field `left`: `evolve` of DrawnOut does not")
+    );
+    let merged = unique("left").replace("DrawnOut: { balance: data.left }", "DrawnOut: { left: data.left }");
+    assert!(compiled(&merged).is_ok());
+    let told = compiled(&unique("email")).unwrap_err();
+    assert!(told.contains("6:14: unique field `email`: none of Opened, PaidIn, DrawnOut, Emptied has it"), "{told}");
+    let told = compiled(&unique("owner").replace("Opened, PaidIn", "Opened, ValueClaimed, PaidIn")).unwrap_err();
+    assert!(told.contains("5:22: event `ValueClaimed` is named as Spina's own"), "{told}");
+    let mut ratio = shapes();
+    ratio.events[0].fields[0].kind = FieldKind::Double;
+    let source = Source::new("context.yaml", unique("owner"));
+    let context = ContextDef::parse(&source).unwrap();
+    let told = compile(&source, &context, &ratio).unwrap_err().to_string();
+    assert!(told.contains("in Opened it is a floating-point number, which cannot be unique"), "{told}");
+}

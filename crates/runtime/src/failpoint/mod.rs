@@ -39,6 +39,8 @@ pub const NAMES: &[&str] = &[
     "take_over_f_serving",
     "before_archive",
     "after_archive",
+    "unique_claimed",
+    "unique_appended",
 ];
 
 /// The process has come to this place.

@@ -101,6 +101,13 @@ impl Append {
         Self { answer: Some(answer), ..Self::recalled(intent) }
     }
 
+    /// The same append, if the stream is exactly at this version.
+    #[must_use]
+    pub fn at(self, version: Version) -> Self {
+        let ask = Ask { expected: ExpectedVersion::Exact(version), ..self.ask };
+        self.asking(ask)
+    }
+
     fn asking(self, ask: Ask) -> Self {
         Self { ask, ..self }
     }
@@ -134,12 +141,29 @@ pub enum Outcome {
     KeyReused,
     /// The domain says no. Nothing was stored.
     Rejected(Rejection),
+    /// Another stream holds a unique value. Nothing was stored.
+    ValueTaken(ValueTaken),
     /// The command led to no events; the stream is at this version.
     Nothing(Version),
     /// Nothing was stored and nothing will be; try again.
     Unavailable(&'static str),
     /// The transaction's end is not known. Repeating the request with the same key will tell.
     Unknown,
+}
+
+/// A unique value that is held.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the value of `{field}` is that of `{holder}` already; nothing was stored")]
+pub struct ValueTaken {
+    /// The unique field.
+    pub field: String,
+    /// The stream that holds it.
+    pub holder: StreamId,
+}
+
+impl ValueTaken {
+    /// What it is called, for programs.
+    pub const ERROR_CODE: &str = "state.value_taken";
 }
 
 /// Where an append's events stand.
@@ -168,6 +192,8 @@ pub struct Submission {
     pub command: Option<Command>,
     /// How often its window was lost.
     pub attempts: u8,
+    /// It was judged beforehand, on what the owner knew in this lineage: as long as the log was not read back.
+    pub only_in: Option<u64>,
     /// Takes one outcome for each append.
     pub answer: Option<oneshot::Sender<Vec<Outcome>>>,
     /// Its part of what may wait.
@@ -201,7 +227,10 @@ impl Submission {
     pub fn direct(appends: Vec<Append>, priority: bool) -> (Self, oneshot::Receiver<Vec<Outcome>>) {
         let (answer, outcomes) = oneshot::channel();
         let answer = Some(answer);
-        (Self { appends, priority, intent: None, command: None, attempts: 0, answer, room: None }, outcomes)
+        (
+            Self { appends, priority, intent: None, command: None, attempts: 0, only_in: None, answer, room: None },
+            outcomes,
+        )
     }
 
     /// A command over HTTP, and where its outcome will arrive.
@@ -212,7 +241,8 @@ impl Submission {
 
     /// A record of the commands topic, and what it asks for.
     pub fn published(command: Command, appends: Vec<Append>, intent: Option<Box<Intent>>) -> Self {
-        Self { appends, intent, priority: false, command: Some(command), attempts: 0, answer: None, room: None }
+        let command = Some(command);
+        Self { appends, intent, priority: false, command, attempts: 0, only_in: None, answer: None, room: None }
     }
 
     /// Whether both append to a stream.
@@ -222,6 +252,12 @@ impl Submission {
 
     fn streams(&self) -> impl Iterator<Item = &StreamId> {
         self.appends.iter().map(|append| &append.stream).chain(self.intent.iter().map(|intent| &intent.stream))
+    }
+
+    /// The idempotency key of what may be judged only as long as the log was not read back.
+    pub fn request(&self) -> Option<StreamKey> {
+        let intent = || self.intent.as_ref().map(|intent| &intent.request_id);
+        self.appends.first().map(|append| &append.request_id).or_else(intent).map(|request| StreamKey::of(request))
     }
 
     /// Bytes of the events' values.

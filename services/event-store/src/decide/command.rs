@@ -162,7 +162,7 @@ impl Deciders {
 }
 
 /// An event as its aggregate will read it once it is in the log; where it will stand does not matter to a fold.
-fn recorded(event: &NewEvent, stream: &StreamId, version: Version, data: Map<String, Value>) -> Recorded {
+pub fn recorded(event: &NewEvent, stream: &StreamId, version: Version, data: Map<String, Value>) -> Recorded {
     let headers = EventHeaders {
         id: event.id.clone(),
         event_type: event.event_type.ce_type.clone(),

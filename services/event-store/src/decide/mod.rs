@@ -29,4 +29,4 @@ pub mod window;
 #[cfg(test)]
 pub mod samples;
 #[cfg(test)]
-mod simulation;
+pub mod simulation;

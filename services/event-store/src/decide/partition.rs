@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
@@ -14,7 +15,7 @@ use spina_runtime::failpoint;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::append::{Outcome, Submission};
+use super::append::{Outcome, Refusal, Submission};
 use super::confirm::{self, Look};
 use super::deciding::Deciding;
 use super::equipment::Equipment;
@@ -61,6 +62,8 @@ pub struct Partition {
     pace: Pace,
     before: Option<Before>,
     number: u64,
+    /// How often the log was read back.
+    pub(super) lineage: Arc<AtomicU64>,
     pub(super) drain: CancellationToken,
 }
 
@@ -87,8 +90,14 @@ impl Partition {
             pace: Pace::default(),
             before: None,
             number: 0,
+            lineage: Arc::default(),
             drain: CancellationToken::new(),
         }
+    }
+
+    /// Counts how often the log was read back, for those who submit what is to be judged before that or not at all.
+    pub fn lineage(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.lineage)
     }
 
     /// Serves until `drain` is cancelled or the partition is lost. Everything taken is answered before this returns.
@@ -168,6 +177,7 @@ impl Partition {
                 self.backlog.push_front(submission);
                 break;
             }
+            let Some(submission) = self.still_due(submission) else { continue };
             let Some(submission) = self.deciding.decide(submission, &self.ledger) else { continue };
             window.take(submission, &mut self.ledger, &self.imprint, now);
             failpoint::reach("judged");
@@ -188,6 +198,26 @@ impl Partition {
         }
         self.send_off(window);
         true
+    }
+
+    /// What was judged beforehand is judged in the lineage it was made for. Later it can only turn out to be in the log
+    /// already; else it is refused, and a command answered so.
+    fn still_due(&self, mut submission: Submission) -> Option<Submission> {
+        let current = self.lineage.load(Ordering::SeqCst);
+        let stale = submission.only_in.is_some_and(|lineage| lineage != current);
+        if !stale || submission.request().is_some_and(|request| self.ledger.remembered(request).is_some()) {
+            return Some(submission);
+        }
+        const WHY: &str = "the log had to be read back; nothing was stored";
+        let Some(command) = &mut submission.command else {
+            submission.finish(&Outcome::Unavailable(WHY));
+            return None;
+        };
+        let refusal = Refusal { error_code: "state.unavailable".to_owned(), message: WHY.to_owned() };
+        command.refusal.get_or_insert(refusal);
+        submission.appends.clear();
+        submission.intent = None;
+        Some(submission)
     }
 
     /// What has priority goes before everything that waits, so that only the windows in flight are in front of it. It

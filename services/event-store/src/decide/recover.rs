@@ -1,6 +1,7 @@
 //! After a lost window: settle, read back, judge again. Never guess.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use spina_core::planted::{self, Bug};
@@ -83,6 +84,8 @@ impl Partition {
             events.clear();
         }
         takeover::install(&mut self.ledger, &self.tail, events);
+        // Before anybody hears of it: who asks what became of an append finds it in the log or knows that it is not there.
+        self.lineage.fetch_add(1, Ordering::SeqCst);
         healer.commands(&self.ledger).await?;
         let answered = answered(equipment, lost).await?;
         for (window, _) in lost.iter_mut().filter(|(window, _)| answered.contains(&window.number)) {

@@ -10,7 +10,7 @@ use spina_codec::shape::Shape;
 use spina_core::Timestamp;
 use spina_log::{Fetched, NewRecord};
 
-use super::append::{Append, Command, Outcome, Refusal};
+use super::append::{Append, Command, Outcome, Refusal, ValueTaken};
 use super::window::Imprint;
 
 /// The header that tells which command is answered: its offset. Request ids may come twice.
@@ -55,6 +55,10 @@ impl Reply {
             Outcome::Rejected(rejection) => {
                 let why = (rejection.code.as_str(), rejection.message.as_str());
                 Self::of(request, stream, "rejected", None, Some(why))
+            }
+            Outcome::ValueTaken(taken) => {
+                let why = (ValueTaken::ERROR_CODE, taken.to_string());
+                Self::of(request, stream, "rejected", None, Some((why.0, &why.1)))
             }
             Outcome::Unavailable(why) => Self::of(request, stream, "rejected", None, Some(("state.unavailable", why))),
             Outcome::Unknown => Self::of(request, stream, "rejected", None, Some(("state.unknown", ""))),

@@ -12,6 +12,7 @@
 //! fenced by the broker. So a wrong hint costs a retry and never more.
 
 mod announce;
+mod claims;
 mod lines;
 mod owners;
 mod pass;
@@ -32,6 +33,7 @@ use spina_store::archive::Owner;
 use tokio::time::Instant;
 
 pub use announce::announce;
+pub use claims::Asked;
 pub use lines::NoReports;
 pub use owners::Owners;
 pub use pass::Forwarder;

@@ -70,7 +70,8 @@ pub struct AppendedEvent {
     request_body = AppendRequest,
     responses(
         (status = 201, description = "committed, now or before under the same key", body = AppendAnswer),
-        (status = 409, description = "`state.conflict`: the stream is at another version"),
+        (status = 409, description = "`state.conflict`: the stream is at another version; `state.value_taken`: another stream \
+            holds a unique value"),
         (status = 413, description = "`validation.too_large`"),
         (status = 422, description = "`validation.*`: nothing was stored"),
         (status = 429, description = "`rate_limit.exceeded`: the partition's queue is full"),
@@ -105,6 +106,7 @@ pub async fn append(
         outcome @ (Outcome::Conflict(_)
         | Outcome::KeyReused
         | Outcome::Rejected(_)
+        | Outcome::ValueTaken(_)
         | Outcome::Nothing(_)
         | Outcome::Unavailable(_)
         | Outcome::Unknown) => Err(refusal(&outcome)),

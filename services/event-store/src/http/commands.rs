@@ -75,7 +75,8 @@ pub struct CommandAnswer {
     request_body = CommandRequest,
     responses(
         (status = 201, description = "its events are committed, now or before under the same key", body = CommandAnswer),
-        (status = 409, description = "`state.conflict`: the stream is at another version"),
+        (status = 409, description = "`state.conflict`: the stream is at another version; `state.value_taken`: another stream \
+            holds a unique value"),
         (status = 422, description = "the rule's own code: the domain says no. Or `validation.*`. Nothing was stored"),
         (status = 429, description = "`rate_limit.exceeded`: the partition's queue is full"),
         (status = 503, description = "`state.unavailable`: nothing was stored"),
@@ -112,6 +113,7 @@ pub async fn send(
         outcome @ (Outcome::Conflict(_)
         | Outcome::KeyReused
         | Outcome::Rejected(_)
+        | Outcome::ValueTaken(_)
         | Outcome::Unavailable(_)
         | Outcome::Unknown) => return Err(refusal(&outcome)),
     };

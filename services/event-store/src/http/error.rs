@@ -1,9 +1,10 @@
 //! What goes wrong, in the form of the API.
 
+use axum::http::StatusCode;
 use serde_json::json;
 use spina_runtime::ApiError;
 
-use crate::decide::append::Outcome;
+use crate::decide::append::{Outcome, ValueTaken};
 use crate::prepare::Invalid;
 use crate::read::decode::DecodeFailure;
 use crate::read::stream::ReadError;
@@ -50,6 +51,10 @@ pub fn refusal(outcome: &Outcome) -> ApiError {
             "this idempotency key was used for a request with another payload; nothing was stored",
         ),
         Outcome::Rejected(rejection) => ApiError::rejected(rejection.code.clone(), rejection.message.clone()),
+        Outcome::ValueTaken(taken) => {
+            let details = json!({ "field": taken.field, "holder": taken.holder });
+            ApiError::new(StatusCode::CONFLICT, ValueTaken::ERROR_CODE, taken.to_string()).with_details(details)
+        }
         Outcome::Unavailable(why) => ApiError::unavailable(*why, RETRY_AFTER_S),
         Outcome::Unknown | Outcome::Nothing(_) | Outcome::Appended(_) | Outcome::Repeated(_) => {
             ApiError::unknown("the end of the transaction is not known; repeat with the same Idempotency-Key")

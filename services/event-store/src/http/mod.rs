@@ -1,9 +1,10 @@
 //! The HTTP API: architecture.md section 8. JSON in and out, one error format.
 
 mod append;
+mod claims;
 mod commands;
 mod contexts;
-mod error;
+pub mod error;
 mod import;
 mod page;
 mod read;
@@ -49,6 +50,7 @@ pub fn api(contexts: Contexts) -> Api {
         .route("/v1/{context}/streams/{stream}/snapshot", post(read::take_snapshot))
         .route_layer(from_fn_with_state(contexts.clone(), forward::to_owner))
         .route("/v1/contexts", get(contexts::list))
+        .route("/v1/{context}/claims", post(claims::answer))
         .with_state(contexts.clone());
     let streaming = Router::new()
         .route("/v1/{context}/import", post(import::import))

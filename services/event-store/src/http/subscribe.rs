@@ -132,7 +132,7 @@ fn filter(context: &Context, query: SubscribeQuery) -> ApiResult<Filter> {
         types.extend(former.iter().map(|name| format!("{}.{}.{name}", context.name(), known.aggregate)));
     }
     let stream = query.stream.as_deref().map(super::read::stream_id).transpose()?;
-    Ok(Filter { types, category: query.category, stream })
+    Ok(Filter { types, category: query.category, stream, claims: false })
 }
 
 impl std::convert::From<SubscriptionError> for ApiError {

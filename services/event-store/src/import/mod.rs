@@ -8,6 +8,7 @@
 //! Each line is an append of its own, idempotent by its event's id. Lines of one stream keep their order. When the
 //! answer says that lines 1 to N are done, each of them is durable or refused; a client resumes at line N + 1.
 
+mod claimed;
 mod elsewhere;
 mod line;
 mod progress;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::{BoxFuture, join, join_all};
+use futures::future::{BoxFuture, OptionFuture, join_all, join3};
 use futures::stream::{FuturesOrdered, Stream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::decide::append::{Append, Outcome, Submission};
+use claimed::Claimed;
 use elsewhere::Parcel;
 pub use line::ImportLine;
 use progress::{Progress, Stop};
@@ -104,7 +106,7 @@ async fn submit(
     chunk: Lines,
     routes: &mut Routes,
 ) -> Result<BoxFuture<'static, Vec<Judged>>, Stop> {
-    let Sorted { judged, here, elsewhere } = sort(context, chunk, routes).await?;
+    let Sorted { judged, here, claimed, elsewhere } = sort(context, chunk, routes).await?;
     let mut queues = Vec::with_capacity(here.len());
     for (partition, part) in here {
         // Before anything is queued: nobody waits for the lines of a chunk that is given up.
@@ -120,9 +122,10 @@ async fn submit(
     let context = Arc::clone(context);
     Ok(Box::pin(async move {
         let delivered = join_all(elsewhere.into_values().map(|parcel| parcel.deliver(&context)));
-        let (here, delivered) = join(outcomes(waiting), delivered).await;
+        let claimed = claimed.map(|claimed| claimed.append(&context));
+        let (here, claimed, delivered) = join3(outcomes(waiting), OptionFuture::from(claimed), delivered).await;
         let mut judged = judged;
-        for (places, known) in here.into_iter().chain(delivered) {
+        for (places, known) in here.into_iter().chain(claimed).chain(delivered) {
             for (place, known) in places.into_iter().zip(known) {
                 judged[place] = known;
             }
@@ -137,13 +140,19 @@ struct Sorted {
     judged: Vec<Judged>,
     /// Appends to partitions of this process, with their places in the chunk.
     here: BTreeMap<i32, (Vec<Append>, Vec<usize>)>,
+    /// Appends of this process to streams with unique values.
+    claimed: Option<Claimed>,
     /// Lines for others, by their endpoints.
     elsewhere: BTreeMap<String, Parcel>,
 }
 
 async fn sort(context: &Context, chunk: Lines, routes: &mut Routes) -> Result<Sorted, Stop> {
-    let mut sorted =
-        Sorted { judged: Vec::with_capacity(chunk.len()), here: BTreeMap::new(), elsewhere: BTreeMap::new() };
+    let mut sorted = Sorted {
+        judged: Vec::with_capacity(chunk.len()),
+        here: BTreeMap::new(),
+        claimed: None,
+        elsewhere: BTreeMap::new(),
+    };
     for (place, text) in chunk.into_iter().enumerate() {
         let line = match line::parse(&text)? {
             line::Parsed::Event(line) => line,
@@ -159,6 +168,10 @@ async fn sort(context: &Context, chunk: Lines, routes: &mut Routes) -> Result<So
         let partition = line.partition(context);
         match routes.of(context, partition).await? {
             Route::Here => match line.append(context) {
+                Ok(append) if context.uniques.concern(append.stream.category()) => {
+                    let claimed = || Claimed::new(routes.turn(&context.shared.endpoint));
+                    sorted.claimed.get_or_insert_with(claimed).add(append, place);
+                }
                 Ok(append) => {
                     let (appends, places) = sorted.here.entry(partition).or_default();
                     appends.push(append);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::progress::Stop;
-use crate::decide::append::Outcome;
+use crate::decide::append::{Outcome, ValueTaken};
 use crate::prepare::Invalid;
 
 /// What became of a line. A process that was sent lines by another one answers with one for each of them.
@@ -42,6 +42,7 @@ impl Verdict {
             Outcome::KeyReused => {
                 Self::refused("validation.idempotency_key", "the id belongs to an event with other data")
             }
+            Outcome::ValueTaken(taken) => Self::refused(ValueTaken::ERROR_CODE, taken.to_string()),
             Outcome::Rejected(rejection) => Self::refused(&rejection.code, rejection.message),
             Outcome::Unavailable(why) => return Err(Stop::new("state.unavailable", why)),
             Outcome::Unknown => return Err(Stop::unknown()),

@@ -9,6 +9,7 @@ mod published;
 mod sagas;
 mod schemas;
 mod topics;
+mod unique;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -136,6 +137,7 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
         files.problems.extend(commands::check(context, &events, &commands));
         let records: Vec<_> = events.iter().chain(&commands).collect();
         files.problems.extend(intake::add(&mut files.desired, context, &records));
+        files.problems.extend(unique::add(&mut files.desired, context, &schemas));
         files.problems.extend(published::add(&mut files.desired, context, &events, &schemas));
         let outlines = events.iter().map(|schema| schema.shape.outline()).collect();
         shapes.insert(context.name.as_str().to_owned(), outlines);
@@ -217,6 +219,7 @@ fn unlisted(contexts: &[ContextDef], schemas: &Schemas) -> Vec<Problem> {
         })
         .chain(contexts.iter().flat_map(published::records))
         .chain([REPLY_RECORD, names::SCHEMA_RECORD].map(str::to_owned))
+        .chain(spina_core::unique::RECORDS.map(str::to_owned))
         .chain(correlation::records())
         .chain(sagas::RECORDS.map(|(_, record)| record.to_owned()))
         .collect();

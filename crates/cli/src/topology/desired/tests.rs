@@ -207,3 +207,23 @@ fn a_read_model_with_a_topic_wants_it_compacted_and_the_schemas_of_its_rows_and_
     let names = ["flights.model.CarrierLandingsKey", "flights.model.CarrierLandings"];
     assert_eq!(subjects, [(names[0], Role::RowKey), (names[1], Role::Row)]);
 }
+
+#[test]
+fn unique_fields_want_the_records_of_claims_and_are_checked() {
+    let folder = Folder::new();
+    let unique =
+        |field: &str| folder.write("topology/flights/context.yaml", &format!("{CONTEXT}    unique: [{field}]\n"));
+    unique("carrier");
+    let problems = folder.problems();
+    assert!(problems.starts_with("topology/flights/context.yaml:6:14: unique fields need the schema of"), "{problems}");
+    for name in ["ValueClaimed", "ValueReleased", "OwnershipProved"] {
+        folder.write(&format!("schemas/spina/{name}.avsc"), &REPLY.replace("Reply", name));
+    }
+    let files = folder.read();
+    assert!(files.problems.is_empty() && files.warnings.is_empty(), "{files:?}");
+    let names: Vec<&str> = files.desired.subjects.iter().map(|subject| subject.name.as_str()).collect();
+    assert!(names.contains(&"flights.events.v1-spina.ValueClaimed"), "{names:?}");
+    unique("gate");
+    let problems = folder.problems();
+    assert!(problems.contains("context.yaml:6:14: unique field `gate`: none of FlightLanded has it"), "{problems}");
+}

@@ -190,7 +190,9 @@ impl World {
                 self.know(&wish.stream, conflict.current.0);
                 history::Outcome::Conflict
             }
-            Outcome::KeyReused | Outcome::Rejected(_) | Outcome::Nothing(_) => history::Outcome::Rejected,
+            Outcome::KeyReused | Outcome::Rejected(_) | Outcome::ValueTaken(_) | Outcome::Nothing(_) => {
+                history::Outcome::Rejected
+            }
             Outcome::Unavailable(_) => history::Outcome::Failed,
             Outcome::Unknown => history::Outcome::Unknown,
         }

@@ -16,7 +16,7 @@ mod outcomes;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod process;
-mod rng;
+pub mod rng;
 mod tests;
 mod verdict;
 mod weather;

@@ -175,7 +175,7 @@ async fn feed(context: &Context) -> Result<(), LogError> {
             () = &mut left => return Ok(()),
             batch = reader.next() => batch.unwrap_or(Err(LogError::Stopped("log reader")))?,
         };
-        hub.publish(Group::cut(batch, &Filter::default()));
+        hub.publish(Group::cut(batch, &Filter { claims: true, ..Filter::default() }));
         clock::pause(GATHER).await;
     }
 }

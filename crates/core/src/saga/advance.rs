@@ -274,7 +274,7 @@ fn rendered(ask: &Ask, scope: &Fields) -> Result<Request, String> {
             stream: text(stream, scope)?,
             fields: computed(fields, scope)?,
         }),
-        Ask::Http { url, body } => Ok(Request::Http { url: text(url, scope)?, body: computed(body, scope)? }),
+        Ask::Http { url, body, rate: _ } => Ok(Request::Http { url: text(url, scope)?, body: computed(body, scope)? }),
     }
 }
 

@@ -14,12 +14,14 @@
 mod advance;
 pub mod event;
 pub mod plan;
+pub mod preview;
 pub mod react;
 pub mod retry;
 pub mod state;
 
 pub use event::{AskId, Class, Request, SagaEvent};
 pub use plan::{Action, Ask, Branch, Compute, Fields, Plan, Step, Undo};
+pub use preview::{Fate, Planned, Preview, preview};
 pub use react::{Input, Refusal, Verb, effect, react, start};
 pub use retry::{Policy, Retry};
 pub use state::{Illegal, Phase, SagaState, Status, StepState};

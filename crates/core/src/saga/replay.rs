@@ -15,16 +15,16 @@ use crate::Timestamp;
 
 /// Where a replay leaves the record.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("record {number} of {saga}: recorded {}, decided now {}", told(.recorded.as_ref()), told(.decided.as_ref()))]
+#[error("record {number} of {saga}: recorded {}, decided now {}", told(.recorded.as_deref()), told(.decided.as_deref()))]
 pub struct Difference {
     /// The saga.
     pub saga: String,
     /// Number of the first record that differs.
     pub number: u64,
     /// What the log has there; none if it ends before.
-    pub recorded: Option<SagaEvent>,
+    pub recorded: Option<Box<SagaEvent>>,
     /// What is decided now; none if nothing is.
-    pub decided: Option<SagaEvent>,
+    pub decided: Option<Box<SagaEvent>>,
 }
 
 fn told(event: Option<&SagaEvent>) -> String {
@@ -88,8 +88,8 @@ fn difference(rest: &[Happened], at: usize, decided: Option<&SagaEvent>) -> Diff
     Difference {
         saga: first.map(|record| record.saga.clone()).unwrap_or_default(),
         number: first.map_or(1, |record| record.number) + at as u64,
-        recorded: rest.get(at).map(|record| record.event.clone()),
-        decided: decided.cloned(),
+        recorded: rest.get(at).map(|record| Box::new(record.event.clone())),
+        decided: decided.cloned().map(Box::new),
     }
 }
 

@@ -135,6 +135,7 @@ async fn passengers_of_cancelled_flights_are_rebooked_or_get_a_voucher_whatever_
     assert!(ended["compensated"] > 0, "some cannot be told");
 
     judge(&booking, &event_store);
+    every_history_is_decided_again_as_it_was(&booking, cancelled.len());
     // Made at least once, always under the same key: each notice counts once.
     let accepted = notices.accepted();
     assert!(accepted.iter().all(|key| key.ends_with("/tell/do/1")), "{accepted:?}");
@@ -142,6 +143,13 @@ async fn passengers_of_cancelled_flights_are_rebooked_or_get_a_voucher_whatever_
     a_snapshot_of_another_log_is_not_used(&booking, &mut orchestrator).await;
     let (status, _) = orchestrator.stop().await;
     assert!(status.success(), "{}", orchestrator.tail());
+}
+
+/// By today's code, whoever decided it before and was killed.
+fn every_history_is_decided_again_as_it_was(booking: &Booking, sagas: usize) {
+    let replay = Spina::of(&booking.stack).args(["saga", "replay", "--definition", &booking.saga]);
+    let report = booking.context.folders(replay).json();
+    assert_eq!((&report["sagas"], &report["differing"]), (&json!(sagas), &json!(0)), "{report}");
 }
 
 /// As if the brokers had lost their log and the database had not.

@@ -11,6 +11,7 @@ mod auditing;
 mod binaries;
 mod booking;
 mod booking_nasty;
+mod booking_steered;
 mod command_line;
 mod connecting;
 mod deciding;

@@ -129,6 +129,9 @@ mod tests {
             "spina rules backtest flights --rules draft.yaml --from 2013-02-01T00:00:00Z --at-most 9",
             "spina saga skip saga-rebook-17 --step hold --reason done --dir x",
             "spina saga list --state stuck --output json",
+            "spina saga retry --state stuck --definition rebook --older-than 60 --dry-run --reason back --by me",
+            "spina saga breaker reset http://stub:1 --reason back --output json",
+            "spina saga replay --id saga-rebook-17 --definition rebook --write log.ndjson --dir x",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");
@@ -142,6 +145,8 @@ mod tests {
             "spina replay --context flights --rate 5",
             "spina replay --context flights --into copy",
             "spina publish flight-1 X --expected-version -1",
+            "spina saga retry --reason back",
+            "spina saga resolve saga-rebook-17 --state stuck --reason done",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

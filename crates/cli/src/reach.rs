@@ -26,6 +26,9 @@ pub struct Reach {
     /// The projector [default: the stack's]
     #[arg(long, global = true, env = "SPINA_PROJECTOR_URL", value_name = "URL")]
     projector_url: Option<String>,
+    /// The saga-orchestrator [default: the stack's]
+    #[arg(long, global = true, env = "SPINA_SAGA_ORCHESTRATOR_URL", value_name = "URL")]
+    saga_orchestrator_url: Option<String>,
     /// The alert-correlator [default: the stack's]
     #[arg(long, global = true, env = "SPINA_ALERT_CORRELATOR_URL", value_name = "URL")]
     alert_correlator_url: Option<String>,
@@ -59,6 +62,7 @@ impl Reach {
             dir: dir.to_owned(),
             event_store_url: None,
             projector_url: None,
+            saga_orchestrator_url: None,
             alert_correlator_url: None,
             kafka: None,
             registry_url: None,
@@ -115,7 +119,7 @@ impl Reach {
             let (given, part) = match service {
                 Service::EventStore => (&self.event_store_url, Part::EventStore),
                 Service::Projector => (&self.projector_url, Part::Projector),
-                Service::SagaOrchestrator => (&None, Part::SagaOrchestrator),
+                Service::SagaOrchestrator => (&self.saga_orchestrator_url, Part::SagaOrchestrator),
                 Service::AlertCorrelator => (&self.alert_correlator_url, Part::AlertCorrelator),
             };
             match self.choose(given, |stack| Ok(stack.service(part)?.to_owned())) {

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Suggested reading order: [`frame`], [`partitioner`], [`headers`], [`shape`], [`registry`], [`catalog`],
-//! [`reading`], [`recorded`], [`schema_files`], [`model_record`].
+//! [`reading`], [`recorded`], [`schema_files`], [`model_record`],
+//! [`saga_record`].
 
 pub mod catalog;
 pub mod frame;
@@ -16,6 +17,7 @@ pub mod partitioner;
 pub mod reading;
 pub mod recorded;
 pub mod registry;
+pub mod saga_record;
 pub mod schema_files;
 pub mod shape;
 

@@ -4,7 +4,8 @@
 //! ids enter as arguments. What the services do is a thin shell around these types.
 //!
 //! Suggested reading order: [`stream`], [`version`], [`position`], [`event`], [`decider`], [`aggregate`], [`ledger`],
-//! [`state`], [`snapshot`], [`change`], [`batch`], [`model`], [`unique`], [`correlation`], [`saga`].
+//! [`state`], [`snapshot`], [`change`], [`batch`], [`model`], [`unique`], [`correlation`], [`saga`],
+//! [`target`].
 
 pub mod aggregate;
 pub mod batch;
@@ -22,6 +23,7 @@ pub mod selection;
 pub mod snapshot;
 pub mod state;
 pub mod stream;
+pub mod target;
 pub mod timestamp;
 pub mod unique;
 pub mod upcast;

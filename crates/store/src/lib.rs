@@ -4,7 +4,8 @@
 //! - [`archive`]: the event-store's lagging copy of the log.
 //! - [`read_model`]: tables that projections fill.
 //! - [`dead_letters`]: events that they could not take.
-//! - [`sagas`]: sagas as they were last seen. [`saga_snapshots`]: what their owners remembered.
+//! - [`sagas`]: sagas as they were last seen. [`saga_snapshots`]: what their owners remembered. [`saga_batches`]: what was
+//!   wanted of many at a time.
 //! - [`jobs`]: long work that people ask for.
 //!
 //! A commit whose answer was lost is never guessed about: each transaction names the state it started from, and the
@@ -17,6 +18,7 @@ pub mod jobs;
 mod migrate;
 pub mod pool;
 pub mod read_model;
+pub mod saga_batches;
 pub mod saga_snapshots;
 pub mod sagas;
 

@@ -16,6 +16,8 @@ pub struct SagaOrchestratorConfig {
     pub session_timeout_ms: u64,
     /// Most HTTP calls of sagas under way at a time.
     pub calls_max: usize,
+    /// Most of them to one target.
+    pub calls_per_target_max: usize,
     /// Most inputs in a transaction.
     pub batch_inputs_max: usize,
     /// Records of the log after which what a partition remembers is kept in PostgreSQL, so that a take-over folds the rest
@@ -30,6 +32,7 @@ impl Default for SagaOrchestratorConfig {
             instance: "saga-orchestrator-1".to_owned(),
             session_timeout_ms: 3_000,
             calls_max: 64,
+            calls_per_target_max: 16,
             batch_inputs_max: 1_000,
             snapshot_every_records: 10_000,
         }

@@ -12,6 +12,7 @@ mod calls;
 mod config;
 mod definitions;
 mod http;
+mod metrics;
 mod react;
 mod route;
 mod sagas;

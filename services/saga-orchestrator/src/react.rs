@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use crate::calls::Calls;
 use crate::definitions::Shared;
+use crate::metrics::SagaMetrics;
 use crate::sagas::{Answer, Effect, OtherLog, Sagas};
 use crate::snapshots::Snapshots;
 use crate::views::Views;
@@ -28,8 +29,29 @@ pub struct React {
     pub snapshots: Snapshots,
     /// Records of the log between two snapshots.
     pub snapshot_every: u64,
+    /// Counts what happens.
+    pub metrics: SagaMetrics,
     /// Where answers of calls go.
     pub requests: Requests<Answer>,
+}
+
+impl React {
+    /// What a partition remembers by its snapshot, and the offset from which its log is to be folded.
+    pub async fn begin(&self, partition: i32) -> (Sagas, i64) {
+        let whole = || Sagas::new(Arc::clone(&self.definitions), Arc::clone(&self.wire));
+        let Some(snapshot) = self.snapshots.of(partition).await else { return (whole(), 0) };
+        match Sagas::of_snapshot(Arc::clone(&self.definitions), Arc::clone(&self.wire), &snapshot) {
+            Ok(sagas) => {
+                info!(partition, offset = snapshot.next_offset, "the log is folded from a snapshot on");
+                (sagas, snapshot.next_offset - 1)
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                warn!(partition, error, "the snapshot cannot be read: the whole log is folded");
+                (whole(), 0)
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -37,26 +59,16 @@ impl Stage for React {
     type Processor = Sagas;
 
     async fn open(&self, partition: i32) -> anyhow::Result<(Sagas, i64)> {
-        let whole = || Sagas::new(Arc::clone(&self.definitions), Arc::clone(&self.wire));
-        let Some(snapshot) = self.snapshots.of(partition).await else { return Ok((whole(), 0)) };
-        match Sagas::of_snapshot(Arc::clone(&self.definitions), Arc::clone(&self.wire), &snapshot) {
-            Ok(sagas) => {
-                info!(partition, offset = snapshot.next_offset, "the log is folded from a snapshot on");
-                Ok((sagas, snapshot.next_offset - 1))
-            }
-            Err(error) => {
-                let error = format!("{error:#}");
-                warn!(partition, error, "the snapshot cannot be read: the whole log is folded");
-                Ok((whole(), 0))
-            }
-        }
+        let (mut sagas, from) = self.begin(partition).await;
+        sagas.shown_by(self.metrics.partition(partition));
+        Ok((sagas, from))
     }
 
     async fn restore(&self, sagas: &mut Sagas, records: Vec<Fetched>) -> anyhow::Result<()> {
         for record in &records {
             match sagas.fold(self.wire.read_happened(record)?) {
                 // The database may lack what was committed last, or everything.
-                Ok(Some(state)) => self.views.show(state),
+                Ok(Some(state)) => self.views.show(record.partition, state),
                 Ok(None) => {}
                 Err(error) => {
                     if error.is::<OtherLog>() {
@@ -95,7 +107,8 @@ impl Stage for React {
         for effect in effects {
             match effect {
                 Effect::Call(call) => self.calls.make(call, partition, self.requests.clone()),
-                Effect::Shown(state) => self.views.show(*state),
+                Effect::Shown(state) => self.views.show(partition, *state),
+                Effect::Tallied(tally) => self.metrics.committed(&tally),
             }
         }
     }

@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use spina_core::saga::{self, AskId, Class, Fields, Input, Plan, Refusal, Request, SagaEvent, SagaState};
+use spina_core::saga::{
+    self, Ask, AskId, Class, Fields, Happened, Input, Plan, Refusal, Request, SagaEvent, SagaState,
+};
 use spina_core::{StreamKey, Timestamp};
 use spina_runtime::processor::{self, Output, Processor};
 use spina_store::saga_snapshots::SagaSnapshot;
 use tracing::error;
 
-use crate::calls::Call;
+use crate::calls::{Call, Pace};
 use crate::definitions::Shared;
-use crate::wire::{Happened, Letter, Wire};
+use crate::metrics::{PartitionGauges, Tally};
+use crate::wire::{Letter, Wire};
 
 /// An answer that comes straight to the owner: that of a call.
 pub type Answer = (String, Input);
@@ -23,6 +27,8 @@ pub enum Effect {
     Call(Call),
     /// A saga is as it is now.
     Shown(Box<SagaState>),
+    /// So much happened.
+    Tallied(Tally),
 }
 
 /// The sagas of a partition.
@@ -44,6 +50,15 @@ pub struct Sagas {
     begins_from_snapshot: bool,
     /// Records of the log since the last snapshot.
     since_snapshot: u64,
+    tally: Tally,
+    gauges: Option<PartitionGauges>,
+}
+
+/// The pace that the step of an ask declares.
+fn pace(plan: &Plan, ask: &AskId) -> Option<Pace> {
+    let Ask::Http { rate: Some(rate), .. } = plan.step(&ask.step)?.ask(ask.undo)? else { return None };
+    let direction = if ask.undo { "undo" } else { "do" };
+    Some(Pace { step: format!("{}/{}/{}/{direction}", plan.name, plan.version, ask.step), rate: *rate })
 }
 
 /// How a record of the log is recognised.
@@ -65,7 +80,14 @@ impl Sagas {
             last: String::new(),
             begins_from_snapshot: false,
             since_snapshot: 0,
+            tally: Tally::default(),
+            gauges: None,
         }
+    }
+
+    /// Shows how many there are, from now on.
+    pub fn shown_by(&mut self, gauges: PartitionGauges) {
+        self.gauges = Some(gauges);
     }
 
     /// Those of a snapshot.
@@ -199,10 +221,11 @@ impl Sagas {
             for event in &events {
                 number += 1;
                 output.records.push(self.wire.happened(&id, number, event, now));
+                self.tally.add(event);
                 self.last = place(&id, number);
                 self.since_snapshot += 1;
                 if let Some((ask, request)) = saga::effect(&id, event) {
-                    refused.extend(self.ask(ask, request, state.due(), output));
+                    refused.extend(self.ask(plan, ask, request, state.due(), output));
                 }
             }
             // What cannot be written down was never asked.
@@ -215,7 +238,14 @@ impl Sagas {
         self.settle(&id);
     }
 
-    fn ask(&self, ask: AskId, request: &Request, due: Option<Timestamp>, output: &mut Output<Effect>) -> Option<Input> {
+    fn ask(
+        &self,
+        plan: &Plan,
+        ask: AskId,
+        request: &Request,
+        due: Option<Timestamp>,
+        output: &mut Output<Effect>,
+    ) -> Option<Input> {
         match request {
             Request::Command { context, command, stream, fields } => {
                 match self.wire.command(&ask, (context, command), stream, fields) {
@@ -228,26 +258,32 @@ impl Sagas {
                 }
             }
             Request::Http { url, body } => {
-                output.effects.push(Effect::Call(Call { ask, url: url.clone(), body: body.clone(), due }));
+                let pace = pace(plan, &ask);
+                output.effects.push(Effect::Call(Call { ask, url: url.clone(), body: body.clone(), due, pace }));
             }
             Request::Wait | Request::Await { .. } => {}
         }
         None
     }
 
+    /// The running sagas that were folded since a snapshot, or since they were asked for.
+    pub fn folded(&mut self) -> Vec<SagaState> {
+        let folded = std::mem::take(&mut self.folded);
+        folded.iter().filter_map(|id| self.running.get(id).cloned()).collect()
+    }
+
     /// The calls that were under way when the partition was taken over; and the database may lack what was committed last.
     fn resume(&mut self, output: &mut Output<Effect>) {
         self.resumes = false;
-        for id in std::mem::take(&mut self.folded) {
-            let state = self.running.get(&id);
-            output.effects.extend(state.map(|state| Effect::Shown(Box::new(state.clone()))));
-        }
+        output.effects.extend(self.folded().into_iter().map(|state| Effect::Shown(Box::new(state))));
         for state in self.running.values() {
             for (step, known) in state.steps.iter().filter(|(_, known)| known.is_asked()) {
                 let Some(Request::Http { url, body }) = &known.request else { continue };
                 let undo = known.phase == saga::Phase::Undoing;
                 let ask = AskId { saga: state.id.clone(), step: step.clone(), undo, round: known.round };
-                output.effects.push(Effect::Call(Call { ask, url: url.clone(), body: body.clone(), due: known.due }));
+                let pace = self.definitions.plan(&state.definition, state.version).and_then(|plan| pace(plan, &ask));
+                let (url, body, due) = (url.clone(), body.clone(), known.due);
+                output.effects.push(Effect::Call(Call { ask, url, body, due, pace }));
             }
         }
     }
@@ -273,11 +309,18 @@ impl Processor for Sagas {
                     if self.resumes {
                         self.resume(&mut output);
                     }
-                    let due: Vec<String> =
-                        self.dues.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| id.clone()).collect();
-                    due.iter().for_each(|id| self.react(id, &Input::Tick, now, &mut output));
+                    let due: Vec<(Timestamp, String)> =
+                        self.dues.iter().take_while(|(due, _)| *due <= now).cloned().collect();
+                    for (due, id) in due {
+                        self.tally.late(Duration::from_micros(now.micros().abs_diff(due.micros())));
+                        self.react(&id, &Input::Tick, now, &mut output);
+                    }
                 }
             }
+        }
+        output.effects.push(Effect::Tallied(std::mem::take(&mut self.tally)));
+        if let Some(gauges) = &self.gauges {
+            gauges.set(self.running.len(), self.dues.len());
         }
         output
     }

@@ -11,10 +11,11 @@ use spina_codec::Headers;
 use spina_codec::catalog::SchemaCache;
 use spina_codec::frame;
 use spina_codec::partitioner::partition_for;
+use spina_codec::saga_record;
 use spina_codec::shape::Shape;
 use spina_codec::subject;
 use spina_core::Timestamp;
-use spina_core::saga::{AskId, Fields, Input, SagaEvent};
+use spina_core::saga::{AskId, Fields, Happened, Input, SagaEvent};
 use spina_log::{Admin, Fetched, NewRecord, names};
 
 use crate::definitions::Definitions;
@@ -34,19 +35,6 @@ pub enum Letter {
     },
     /// Something for a saga that runs.
     Input(Input),
-}
-
-/// A record of the log.
-#[derive(Debug)]
-pub struct Happened {
-    /// To which saga.
-    pub saga: String,
-    /// As its how manieth event, from 1.
-    pub number: u64,
-    /// What.
-    pub event: SagaEvent,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// A record's schema, ready to be written.
@@ -111,7 +99,7 @@ impl Wire {
         anyhow::ensure!(inbox.partitions == log.partitions, "inbox and log of the sagas have as many partitions each");
         Ok(Self {
             inbox: Written::latest(schemas, names::SAGA_INBOX_TOPIC, "spina.SagaInput").await?,
-            log: Written::latest(schemas, names::SAGAS_TOPIC, "spina.SagaRecord").await?,
+            log: Written::latest(schemas, names::SAGAS_TOPIC, saga_record::RECORD).await?,
             inbox_topic: names::SAGA_INBOX_TOPIC.into(),
             log_topic: names::SAGAS_TOPIC.into(),
             partitions: log.partitions,
@@ -153,18 +141,13 @@ impl Wire {
             ("data", Value::from(data.to_string())),
         ];
         let value = self.log.framed(&named(fields)).expect("a record fits its schema, which is ours");
-        self.record(&self.log_topic, self.partition_of(saga), saga, value, headers("spina.SagaRecord"))
+        self.record(&self.log_topic, self.partition_of(saga), saga, value, headers(saga_record::RECORD))
     }
 
     /// What happened, out of a record of the log.
     pub fn read_happened(&self, record: &Fetched) -> anyhow::Result<Happened> {
-        let (saga, fields) = Self::opened(record, &self.log.shape)?;
-        let mut data: Map<String, Value> =
-            serde_json::from_str(text(&fields, "data")?).context("read what happened")?;
-        data.insert("type".to_owned(), fields["type"].clone());
-        let event = serde_json::from_value(Value::Object(data)).context("read what happened")?;
-        let number = fields.get("number").and_then(Value::as_u64).context("`number` is no number")?;
-        Ok(Happened { saga, number, event, at: text(&fields, "at")?.parse().context("read when it happened")? })
+        let value = record.value.as_deref().context("the record has no value")?;
+        saga_record::read(value, &self.log.shape).context("read what happened")
     }
 
     /// A command that a saga asks. An error if its fields do not fit.

@@ -16,14 +16,15 @@ use spina_runtime::{Api, Condition, Context};
 use spina_store::{Store, StoreConfig};
 use tracing::warn;
 
-use crate::calls::Calls;
+use crate::calls::{Around, Calls, Targets};
 use crate::config::SagaOrchestratorConfig;
 use crate::definitions::{Definitions, Shared};
 use crate::http::{self, Post, Served};
+use crate::metrics::SagaMetrics;
 use crate::react::React;
 use crate::route::Route;
 use crate::snapshots::Snapshots;
-use crate::views::Views;
+use crate::views::{Views, refill};
 use crate::wire::Wire;
 
 type Ctx = Context<SagaOrchestratorConfig>;
@@ -36,13 +37,21 @@ pub async fn build(ctx: Ctx) -> anyhow::Result<Api> {
     let definitions = Arc::new(Definitions::load(&ctx.config.common)?);
     let readings = readings::load(&ctx.config.common, &definitions.contexts, &InRust::new());
     let readings = readings.context("read the upcasters")?;
-    let served = Served { definitions: Arc::clone(&definitions), store: Arc::default(), post: Arc::default() };
+    let metrics = SagaMetrics::new(&ctx.metrics);
+    let targets = Targets::new(ctx.config.calls_per_target_max, clock(), metrics.clone());
+    let served = Served {
+        definitions: Arc::clone(&definitions),
+        store: Arc::default(),
+        post: Arc::default(),
+        targets: targets.clone(),
+        clock: clock(),
+    };
     let views = Views::default();
     if !definitions.sagas.is_empty() {
         ctx.readiness.set("servers", Condition::not_ready("connecting"));
-        let (started, post, shown) = (ctx.clone(), Arc::clone(&served.post), views.clone());
-        let snapshots = Snapshots::new(Arc::clone(&served.store));
-        ctx.tasks.spawn("start", async move { start(started, definitions, readings, post, (shown, snapshots)).await });
+        let (started, post) = (ctx.clone(), Arc::clone(&served.post));
+        let around = Kept { views: views.clone(), store: Arc::clone(&served.store), targets, metrics };
+        ctx.tasks.spawn("start", async move { start(started, definitions, readings, post, around).await });
     }
     let (started, store) = (ctx.clone(), Arc::clone(&served.store));
     ctx.tasks.spawn("views", async move { show(started, store, views).await });
@@ -67,6 +76,14 @@ async fn show(ctx: Ctx, connected: Arc<OnceLock<Store>>, views: Views) -> anyhow
     Ok(())
 }
 
+/// What the process keeps beside the log.
+struct Kept {
+    views: Views,
+    store: Arc<OnceLock<Store>>,
+    targets: Targets,
+    metrics: SagaMetrics,
+}
+
 /// What both stages need.
 struct Servers {
     process: Process,
@@ -79,7 +96,7 @@ async fn start(
     definitions: Shared,
     readings: Readings,
     post: Arc<OnceLock<Post>>,
-    kept: (Views, Snapshots),
+    kept: Kept,
 ) -> anyhow::Result<()> {
     let stopping = ctx.shutdown.stopping();
     let servers = loop {
@@ -127,18 +144,28 @@ async fn connect(ctx: &Ctx, definitions: &Definitions, readings: &Readings) -> a
     Ok(Servers { process, schemas, wire })
 }
 
-fn react(ctx: &Ctx, definitions: &Shared, servers: &Servers, kept: (Views, Snapshots)) -> anyhow::Result<()> {
+fn react(ctx: &Ctx, definitions: &Shared, servers: &Servers, kept: Kept) -> anyhow::Result<()> {
     let requests = Requests::default();
-    let (tasks, stopping) = (ctx.tasks.clone(), ctx.shutdown.stopping());
-    let stage = React {
+    let Kept { views, store, targets, metrics } = kept;
+    let around = Around {
+        targets,
+        tasks: ctx.tasks.clone(),
+        stopping: ctx.shutdown.stopping(),
+        clock: Arc::clone(&servers.process.clock),
+        metrics: metrics.clone(),
+    };
+    let stage = Arc::new(React {
         definitions: Arc::clone(definitions),
         wire: Arc::clone(&servers.wire),
-        calls: Calls::new(ctx.config.calls_max, tasks, stopping, Arc::clone(&servers.process.clock))?,
-        views: kept.0,
-        snapshots: kept.1,
+        calls: Calls::new(ctx.config.calls_max, around)?,
+        views,
+        snapshots: Snapshots::new(Arc::clone(&store)),
         snapshot_every: ctx.config.snapshot_every_records.max(1),
+        metrics,
         requests: requests.clone(),
-    };
+    });
+    let (filled, log, stopping) = (Arc::clone(&stage), Arc::clone(&servers.process.state), ctx.shutdown.stopping());
+    ctx.tasks.spawn("refill", refill::run(filled, log, store, stopping));
     let place = Place {
         group: names::SAGA_REACT_GROUP.to_owned(),
         input_topic: names::SAGA_INBOX_TOPIC.into(),
@@ -146,7 +173,7 @@ fn react(ctx: &Ctx, definitions: &Shared, servers: &Servers, kept: (Views, Snaps
         batch_inputs_max: ctx.config.batch_inputs_max.max(1),
     };
     let process = servers.process.clone();
-    ctx.tasks.spawn("react", async move { Ok(processor::run(Arc::new(stage), place, process, requests).await?) });
+    ctx.tasks.spawn("react", async move { Ok(processor::run(stage, place, process, requests).await?) });
     Ok(())
 }
 

@@ -194,6 +194,18 @@ impl<'t> Turn<'t> {
         self.emit(SagaEvent::StepDone { step: step.name.clone(), undo, outputs });
     }
 
+    /// The answer was yes, and these outputs were made of it: what was answered is not known any more.
+    pub fn done_as_recorded(&mut self, step: &Step, undo: bool, recorded: &Fields) {
+        let rejected = (!step.accept.is_empty()).then(|| "rejected".to_owned());
+        let names = step.outputs.iter().map(|(name, _)| name.clone()).chain(rejected).filter(|_| !undo);
+        let outputs = names.map(|name| {
+            let value = recorded.get(&name).cloned().unwrap_or_default();
+            (name, value)
+        });
+        let outputs = outputs.collect();
+        self.emit(SagaEvent::StepDone { step: step.name.clone(), undo, outputs });
+    }
+
     /// It failed: again later, or not at all.
     pub fn failed(&mut self, step: &Step, undo: bool, refusal: &Refusal) {
         let known = self.state.steps.get(&step.name);
@@ -274,7 +286,7 @@ fn rendered(ask: &Ask, scope: &Fields) -> Result<Request, String> {
             stream: text(stream, scope)?,
             fields: computed(fields, scope)?,
         }),
-        Ask::Http { url, body } => Ok(Request::Http { url: text(url, scope)?, body: computed(body, scope)? }),
+        Ask::Http { url, body, rate: _ } => Ok(Request::Http { url: text(url, scope)?, body: computed(body, scope)? }),
     }
 }
 

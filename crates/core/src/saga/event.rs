@@ -166,6 +166,20 @@ pub enum SagaEvent {
     },
 }
 
+/// A record of the log: the key of its topic, and what it says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Happened {
+    /// To which saga.
+    pub saga: String,
+    /// As its how manieth event, from 1.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub event: SagaEvent,
+}
+
 /// The id of an ask: `saga-rebook-17/hold/do/1`. The same ask always has the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

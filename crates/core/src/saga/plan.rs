@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::retry::Retry;
+use crate::target::Rate;
 
 /// Named values.
 pub type Fields = Map<String, Value>;
@@ -98,6 +99,8 @@ pub enum Ask {
         url: Formula,
         /// The body.
         body: Vec<(String, Formula)>,
+        /// How often the step calls one target at most; as the target takes it if absent.
+        rate: Option<Rate>,
     },
 }
 
@@ -146,6 +149,14 @@ fn each<'p>(steps: &'p [Step], tell: &mut dyn FnMut(&'p Step)) {
 }
 
 impl Step {
+    /// What it asks, in that direction.
+    pub fn ask(&self, undo: bool) -> Option<&Ask> {
+        match (undo, &self.action, &self.undo) {
+            (true, _, Undo::By(ask)) | (false, Action::Ask(ask), _) => Some(ask),
+            (true, _, Undo::Nothing(_)) | (false, _, _) => None,
+        }
+    }
+
     /// The sequences inside it.
     pub fn sequences(&self) -> impl Iterator<Item = &[Step]> {
         let (parallel, choice): (&[Vec<Self>], &[Branch]) = match &self.action {

@@ -3,26 +3,45 @@
 use spina_core::event_shape::EventShape;
 use spina_core::saga::Ask;
 use spina_core::saga::plan::Formula;
+use spina_core::target::Rate;
 
 use super::compile::{Compiler, SEEN};
 use crate::node::Node;
 use crate::source::{Entries, Located, Place, quote};
 
+/// Most calls per second that can be asked for, and at once.
+const PER_SECOND_MAX: u32 = 10_000;
+
 impl Compiler<'_> {
     /// A command or a call.
     pub fn ask(&mut self, entries: &Entries<Located<Node>>, place: Place) -> Option<Ask> {
         match (entries.get("command"), entries.get("http")) {
-            (Some(command), None) => self.command_ask(entries, place, command),
+            (Some(command), None) => {
+                if let Some(rate) = entries.get("rate") {
+                    self.complain(rate.place, "only an `http` call has a `rate`");
+                }
+                self.command_ask(entries, place, command)
+            }
             (None, Some(url)) => {
                 let body = entries.get("body").map(|node| self.formulas(node, "`body`", &SEEN)).unwrap_or_default();
+                let rate = entries.get("rate").map(|node| self.rate(node));
                 let url = self.formula(url, "`http`", &SEEN)?;
-                Some(Ask::Http { url, body: named(body) })
+                Some(Ask::Http { url, body: named(body), rate: rate.flatten() })
             }
             _ => {
                 self.complain(place, "it takes a `command` or an `http` call");
                 None
             }
         }
+    }
+
+    fn rate(&mut self, node: &Located<Node>) -> Option<Rate> {
+        let entries = self.reading.mapping(node, "`rate`", &["per_second", "burst"])?;
+        let most = i64::from(PER_SECOND_MAX);
+        let per_second = self.required(entries, node.place, "per_second");
+        let per_second = per_second.and_then(|node| self.reading.whole_number(node, "`per_second`", 1..=most));
+        let burst = entries.get("burst").map_or(Some(1), |node| self.reading.whole_number(node, "`burst`", 1..=most));
+        Some(Rate { per_second: u32::try_from(per_second?).ok()?, burst: u32::try_from(burst?).ok()? })
     }
 
     fn command_ask(&mut self, entries: &Entries<Located<Node>>, place: Place, command: &Located<Node>) -> Option<Ask> {

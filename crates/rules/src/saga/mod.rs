@@ -18,7 +18,11 @@
 //!     timeout_ms: 30000
 //!     retry: { unavailable: { attempts: 10, first_ms: 200, most_ms: 30000 } }    # also: rejected, timed_out
 //!     undo: { command: booking.ReleaseSeats, stream: "'seats-' + input.flight" }
-//!   - { name: tell, http: "'http://stub/notices'", body: { key: key }, undo: { none: a notice cannot be recalled } }
+//!   - name: tell
+//!     http: "'http://stub/notices'"
+//!     body: { key: key }
+//!     rate: { per_second: 20, burst: 5 }       # calls of this step to one target; burst is 1 by default
+//!     undo: { none: a notice cannot be recalled }
 //!   - { name: rest, wait_ms: "60000" }
 //!   - { name: landed, await: flights.FlightLanded, key: event.key, timeout_ms: 86400000 }
 //!   - name: which

@@ -23,7 +23,7 @@ const KINDS: [&str; 6] = ["command", "http", "wait_ms", "await", "parallel", "ch
 /// What every kind of step may say, and what it may say besides.
 const KEYS: [(&str, &[&str]); 6] = [
     ("command", &["stream", "fields", "outputs", "accept", "timeout_ms", "retry", "undo"]),
-    ("http", &["body", "outputs", "accept", "timeout_ms", "retry", "undo"]),
+    ("http", &["body", "rate", "outputs", "accept", "timeout_ms", "retry", "undo"]),
     ("wait_ms", &[]),
     ("await", &["key", "outputs", "timeout_ms"]),
     ("parallel", &[]),
@@ -189,7 +189,8 @@ impl Compiler<'_> {
             self.complain(node.place, message);
             return None;
         };
-        let entries = self.reading.mapping(undo, "`undo`", &["none", "command", "stream", "fields", "http", "body"])?;
+        let known = ["none", "command", "stream", "fields", "http", "body", "rate"];
+        let entries = self.reading.mapping(undo, "`undo`", &known)?;
         let Some(none) = entries.get("none") else {
             return self.ask(entries, undo.place).map(Undo::By);
         };

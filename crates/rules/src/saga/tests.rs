@@ -54,7 +54,8 @@ steps:
       - steps: [{ name: landed, await: flights.FlightLanded, key: event.key, timeout_ms: 1000 }]
   - name: both
     parallel:
-      - [{ name: tell, http: \"'http://stub'\", body: { key: key }, undo: { none: a notice cannot be recalled } }]
+      - [{ name: tell, http: \"'http://stub'\", body: { key: key }, rate: { per_second: 20 },
+          undo: { none: a notice cannot be recalled } }]
       - [{ name: nap, wait_ms: \"5 + 5\" }]
 ";
 
@@ -120,6 +121,17 @@ fn bad_definitions_are_refused_with_their_place_and_what_to_do() {
         ("attempts: 3", "attempts: 0", "`attempts` must be from 1"),
         ("unavailable: {", "busy: {", "`retry` has no key `busy`"),
         ("first_ms: 10", "first_ms: 100", "`most_ms` is less than `first_ms`"),
+        ("{ per_second: 20 }", "20", "`rate` must be a mapping, not a whole number"),
+        ("{ per_second: 20 }", "{ burst: 5 }", "`per_second` is missing"),
+        ("{ per_second: 20 }", "{ per_second: 0 }", "`per_second` must be from 1 to 10000, not 0"),
+        ("{ per_second: 20 }", "{ per_second: 20, burst: 0.5 }", "`burst` must be a whole number"),
+        ("{ per_second: 20 }", "{ per_minute: 20 }", "`rate` has no key `per_minute`"),
+        ("timeout_ms: 5000", "rate: { per_second: 20 }", "a command step has no key `rate`"),
+        (
+            "undo: { command: booking.ReleaseSeats,",
+            "undo: { rate: { per_second: 20 }, command: booking.ReleaseSeats,",
+            "only an `http` call has a `rate`",
+        ),
         ("undo: { none: a notice cannot be recalled }", "timeout_ms: 5", "`undo` is missing: a command or call"),
         ("none: a notice cannot be recalled", "none: ''", "`none` says why nothing has to be taken back"),
         ("none: a notice", "http: key, none: a notice", "`undo` has `none` and something else"),

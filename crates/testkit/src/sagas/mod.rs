@@ -9,6 +9,8 @@
 mod world;
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use spina_core::Timestamp;
 use spina_core::saga::plan::Formula;
 use spina_core::saga::{
-    Action, Ask, AskId, Branch, Class, Compute, Fields, Input, Phase, Plan, Refusal, Retry, Step, Undo, Verb, react,
-    start,
+    Action, Ask, AskId, Branch, Class, Compute, Fate, Fields, Input, Phase, Plan, Planned, Preview, Refusal, Request,
+    Retry, Step, Undo, Verb, preview, react, start,
 };
 
 use super::*;
@@ -72,7 +72,7 @@ fn fields(value: Value) -> Fields {
 
 /// One of everything.
 fn of_everything() -> Plan {
-    let call = Ask::Http { url: just(json!("http://mail")), body: vec![("key".into(), path(&["key"]))] };
+    let call = Ask::Http { url: just(json!("http://mail")), body: vec![("key".into(), path(&["key"]))], rate: None };
     let branch = |when: Option<Formula>, name: &str| Branch { when, steps: vec![undoable(name)] };
     plan(vec![
         undoable("reserve"),
@@ -132,6 +132,44 @@ fn a_compensation_that_gives_up_makes_it_stuck_until_somebody_acts() {
     let skipped = verb(Verb::Skip { step: "b".into() });
     assert_eq!((skipped.phase("b"), skipped.phase("a")), (Some(Phase::Kept), Some(Phase::Undoing)));
     assert_eq!(verb(Verb::Resolve).status, Status::Resolved);
+}
+
+#[test]
+fn a_preview_tells_what_compensation_does_and_does_nothing() {
+    let mut kept = undoable("kept");
+    kept.undo = Undo::Nothing("it stays valid".into());
+    let plan = plan(vec![undoable("a"), kept, undoable("b"), undoable("c")]);
+    let now = Timestamp::default();
+    let (mut state, _) = start(&plan, "saga-order-1", "1", Fields::new(), now);
+    for step in ["a", "kept", "b"] {
+        let ask = AskId { saga: "saga-order-1".into(), step: step.into(), undo: false, round: 1 };
+        react(&plan, &mut state, &Input::Reply { ask, result: Ok(Fields::new()) }, now);
+    }
+    let told = |state: &_| {
+        let Preview { steps, ends } = preview(&plan, state, now);
+        let fate = |planned: &Planned| match &planned.fate {
+            Fate::Awaited => format!("{}?", planned.step),
+            Fate::Undone { request: Request::Command { command, .. } } => command.clone(),
+            Fate::Kept { reason } => format!("{}: {reason}", planned.step),
+            other => panic!("{other:?}"),
+        };
+        (steps.iter().map(fate).collect::<Vec<_>>().join(", "), ends)
+    };
+    let expected = "c?, Undob, kept: it stays valid, Undoa";
+    assert_eq!(told(&state), (expected.to_owned(), Status::Compensated));
+    // On the way back it tells the rest, and if it is stuck what a retry does.
+    let cancel = Input::Verb { verb: Verb::Compensate, by: "ada".into(), reason: "changed her mind".into() };
+    react(&plan, &mut state, &cancel, now);
+    let refused = |step: &str, undo| {
+        let refusal = Refusal { class: Class::Rejected, code: "no".into(), message: String::new(), doubtful: false };
+        let ask = AskId { saga: "saga-order-1".into(), step: step.into(), undo, round: 1 };
+        Input::Reply { ask, result: Err(refusal) }
+    };
+    react(&plan, &mut state, &refused("c", false), now);
+    assert_eq!(told(&state), ("Undob, kept: it stays valid, Undoa".to_owned(), Status::Compensated));
+    react(&plan, &mut state, &refused("b", true), now);
+    assert_eq!(state.status, Status::Stuck);
+    assert_eq!(told(&state), ("Undob, kept: it stays valid, Undoa".to_owned(), Status::Compensated));
 }
 
 #[test]
@@ -211,7 +249,7 @@ fn a_wait_is_never_early() {
 
 #[test]
 fn a_definition_that_cannot_compute_a_value_takes_the_saga_back() {
-    let lost = Ask::Http { url: path(&["input", "nowhere"]), body: Vec::new() };
+    let lost = Ask::Http { url: path(&["input", "nowhere"]), body: Vec::new(), rate: None };
     let plan = plan(vec![undoable("a"), step("call", Action::Ask(lost))]);
     let ended = World::new(&plan, "1", &Fields::new()).run();
     assert_eq!((ended.state.status, ended.effects.len()), (Status::Compensated, 2));

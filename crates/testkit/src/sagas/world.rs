@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use spina_core::Timestamp;
 use spina_core::saga::{
-    AskId, Class, Fields, Input, Plan, Refusal, Request, SagaEvent, SagaState, effect, react, start,
+    AskId, Class, Fields, Happened, Input, Plan, Refusal, Request, SagaEvent, SagaState, effect, react, replay, start,
 };
 
 /// Most turns of a story: none needs as many.
@@ -147,6 +147,8 @@ impl<'p> World<'p> {
             log.extend(events);
         }
         assert_eq!(state, folded(&state.id, &log, &times), "the state is the fold of the log");
+        let replayed = replay(self.plan, &records(&state.id, &log, &times));
+        assert_eq!(replayed.as_ref(), Ok(&state), "replayed, the same is decided");
         Ended { state, effects: self.effects, log }
     }
 
@@ -179,6 +181,17 @@ impl<'p> World<'p> {
 /// A refusal with that code.
 fn refusal(class: Class, code: &str) -> Refusal {
     Refusal { class, code: code.to_owned(), message: format!("the test says {code}"), doubtful: false }
+}
+
+/// The log as it is written.
+fn records(id: &str, log: &[SagaEvent], times: &[Timestamp]) -> Vec<Happened> {
+    let record = |((number, at), event): ((u64, &Timestamp), &SagaEvent)| Happened {
+        saga: id.to_owned(),
+        number,
+        at: *at,
+        event: event.clone(),
+    };
+    (1..).zip(times).zip(log).map(record).collect()
 }
 
 /// The state that another owner has: from what is written.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use spina_codec::registry::subject;
 use spina_codec::shape::Shape;
 use spina_core::ContextName;
+use spina_core::saga::Plan;
 use spina_log::names;
 use spina_rules::context::{self, ContextDef};
 use spina_rules::decide::Shapes;
@@ -49,8 +50,8 @@ pub struct Desired {
     pub subjects: Vec<DesiredSubject>,
     /// The connectors that must exist.
     pub connectors: Vec<DesiredConnector>,
-    /// The sagas, by name and version.
-    pub sagas: Vec<(String, u64)>,
+    /// What the sagas do, every version of each.
+    pub sagas: Vec<Plan>,
 }
 
 /// A schema under one subject.

@@ -24,8 +24,7 @@ pub fn add(files: &mut Files, topology_dir: &Path, schemas: &Schemas, known: &Kn
     match saga::load_all(topology_dir, known) {
         Ok(sagas) if sagas.is_empty() => {}
         Ok(sagas) => {
-            let versions = sagas.iter().map(|saga| (saga.plan.name.clone(), u64::from(saga.plan.version)));
-            files.desired.sagas = versions.collect();
+            files.desired.sagas = sagas.into_iter().map(|saga| saga.plan).collect();
             files.desired.topics.extend(topics(topology_dir));
             for (topic, record) in RECORDS {
                 match schemas.get(record) {

@@ -1,24 +1,20 @@
-//! `spina saga`: look at sagas, begin them, steer them, check their definitions.
+//! `spina saga`: look at sagas, begin them, steer them, check their definitions, replay them.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+mod breaker;
+mod check;
+mod replay;
+mod steer;
 
 use anyhow::Result;
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::client::{Client, Service, segment};
-use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::publish::fields;
 use crate::reach::Reach;
 use crate::table::{Table, cell};
-use crate::topology::desired;
-
-/// Sagas asked for at once by `check`.
-const PAGE: u32 = 1_000;
-/// States in which a saga still needs its definition.
-const ALIVE: [&str; 3] = ["running", "undoing", "stuck"];
+use steer::{Skip, Steer, told};
 
 /// Look at sagas and steer them
 #[derive(Debug, clap::Args)]
@@ -48,7 +44,21 @@ enum Verb {
     Skip(Skip),
     /// End a saga: a person has done what was to be done
     Resolve(Steer),
-    Check(Check),
+    /// Show what compensation would do now; it does nothing
+    Preview {
+        /// The saga, such as saga-rebook-17
+        id: String,
+    },
+    /// List the batches: what was wanted of many sagas at a time, by whom, and why
+    Batches {
+        /// Most batches, the latest first
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    #[command(subcommand)]
+    Breaker(breaker::Breaker),
+    Check(check::Check),
+    Replay(replay::Replay),
 }
 
 /// List sagas
@@ -80,42 +90,6 @@ struct Start {
     input: String,
 }
 
-/// Who steers, and why: both go into the saga's log
-#[derive(Debug, clap::Args)]
-struct Steer {
-    /// The saga, such as saga-rebook-17
-    id: String,
-    /// Why
-    #[arg(long)]
-    reason: String,
-    /// Who
-    #[arg(long, env = "USER", default_value = "spina")]
-    by: String,
-}
-
-#[derive(Debug, clap::Args)]
-struct Skip {
-    /// The step
-    #[arg(long)]
-    step: String,
-    #[command(flatten)]
-    steer: Steer,
-}
-
-/// Check the definitions, and that every running saga still has its version
-#[derive(Debug, clap::Args)]
-struct Check {
-    /// Folder of the contexts' topology files
-    #[arg(long, default_value = "topology", value_name = "DIR")]
-    topology_dir: PathBuf,
-    /// Folder of the contexts' Avro schemas
-    #[arg(long, default_value = "schemas", value_name = "DIR")]
-    schemas_dir: PathBuf,
-    /// Look at the files alone
-    #[arg(long)]
-    offline: bool,
-}
-
 impl Args {
     /// Asks and prints.
     pub async fn run(self, format: Format) -> Result<()> {
@@ -130,10 +104,14 @@ impl Args {
             Verb::Cancel(steer) => steer.run(&client()?, "cancel", None, format).await,
             Verb::Resolve(steer) => steer.run(&client()?, "resolve", None, format).await,
             Verb::Skip(skip) => skip.steer.run(&client()?, "skip", Some(skip.step), format).await,
+            Verb::Preview { id } => steer::preview(&client()?, &id, format).await,
+            Verb::Batches { limit } => steer::batches(&client()?, limit, format).await,
+            Verb::Breaker(breaker) => breaker.run(&client()?, format).await,
             Verb::Check(check) => {
                 let client = if check.offline { None } else { Some(client()?) };
                 check.run(client.as_ref(), format).await
             }
+            Verb::Replay(replay) => replay.run(&reach, format).await,
         }
     }
 }
@@ -189,74 +167,5 @@ impl Start {
         let body = json!({ "key": self.key, "input": fields(&self.input)? });
         let path = format!("/v1/sagas/{}", segment(&self.definition));
         told(&client.post(Service::SagaOrchestrator, &path, &body).await?, "begins", format)
-    }
-}
-
-impl Steer {
-    async fn run(self, client: &Client, verb: &str, step: Option<String>, format: Format) -> Result<()> {
-        let body = json!({ "by": self.by, "reason": self.reason, "step": step });
-        let path = format!("/v1/sagas/{}/{verb}", segment(&self.id));
-        told(&client.post(Service::SagaOrchestrator, &path, &body).await?, &format!("is told: {verb}"), format)
-    }
-}
-
-fn told(answer: &Value, what: &str, format: Format) -> Result<()> {
-    match format {
-        Format::Text => output::line(format!("{} {what}", cell(&answer["id"]))),
-        Format::Json | Format::Ndjson => output::json(answer),
-    }
-}
-
-impl Check {
-    async fn run(self, client: Option<&Client>, format: Format) -> Result<()> {
-        let files = desired::read(&self.topology_dir, &self.schemas_dir);
-        if !files.problems.is_empty() {
-            let problems: String = files.problems.iter().map(|problem| format!("\n  {problem}")).collect();
-            let message = format!("the definitions cannot be used:{problems}");
-            return Err(Failure::new(Exit::Refused, "validation.topology", message).into());
-        }
-        let sagas: BTreeSet<(String, u64)> = files.desired.sagas.iter().cloned().collect();
-        let mut missing = BTreeSet::new();
-        for state in ALIVE.iter().filter(|_| client.is_some()) {
-            let used = versions(client, state).await?;
-            missing.extend(used.difference(&sagas).cloned().collect::<Vec<_>>());
-        }
-        if !missing.is_empty() {
-            let names: Vec<String> =
-                missing.iter().map(|(name, version)| format!("{name} version {version}")).collect();
-            let message = format!("sagas run on versions that are not there any more: {}", names.join(", "));
-            let help = "keep the file of each version until its last saga has ended";
-            return Err(Failure::new(Exit::Refused, "state.conflict", message).help(help).into());
-        }
-        match format {
-            Format::Text => {
-                let mut table = Table::new(["saga", "version"]);
-                sagas.iter().for_each(|(name, version)| table.row([name.clone(), version.to_string()]));
-                output::line(table)
-            }
-            Format::Json | Format::Ndjson => {
-                let sagas: Vec<Value> =
-                    sagas.iter().map(|(name, version)| json!({ "saga": name, "version": version })).collect();
-                output::json(&json!({ "sagas": sagas }))
-            }
-        }
-    }
-}
-
-/// The versions on which sagas of a state run.
-async fn versions(client: Option<&Client>, state: &str) -> Result<BTreeSet<(String, u64)>> {
-    let Some(client) = client else { return Ok(BTreeSet::new()) };
-    let (mut found, mut after) = (BTreeSet::new(), None::<String>);
-    loop {
-        let mut query = vec![("state", state.to_owned()), ("limit", PAGE.to_string())];
-        query.extend(after.take().map(|after| ("after", after)));
-        let page = client.get(Service::SagaOrchestrator, "/v1/sagas", &query).await?;
-        for saga in page["sagas"].as_array().into_iter().flatten() {
-            found.extend(saga["definition"].as_str().map(str::to_owned).zip(saga["version"].as_u64()));
-        }
-        after = page["after"].as_str().map(str::to_owned);
-        if after.is_none() {
-            return Ok(found);
-        }
     }
 }

@@ -18,13 +18,14 @@ pub trait Recollection: Send + Sync {
         tell: &mut (dyn FnMut(StreamKey, Version) + Send),
     ) -> Result<(), StoreError>;
 
-    /// The newest `limit` requests recorded since then, in the order of their events.
-    async fn requests_since(
+    /// Tells the requests recorded since then, in the order of their events: those of the newest `limit` events.
+    async fn each_request_since(
         &self,
         partition: i32,
         since: Timestamp,
         limit: usize,
-    ) -> Result<Vec<ArchivedRequest>, StoreError>;
+        tell: &mut (dyn FnMut(ArchivedRequest) + Send),
+    ) -> Result<(), StoreError>;
 
     /// Streams of which the archive has more than a log that ends at `end`, with their versions there; at most `limit`.
     async fn ahead_of_log(&self, _partition: i32, _end: i64, _limit: i64) -> Result<Vec<(String, u64)>, StoreError> {
@@ -62,13 +63,14 @@ impl Recollection for StoredArchive {
         self.store.each_stream_version(&self.context, partition, tell).await
     }
 
-    async fn requests_since(
+    async fn each_request_since(
         &self,
         partition: i32,
         since: Timestamp,
         limit: usize,
-    ) -> Result<Vec<ArchivedRequest>, StoreError> {
-        self.store.requests_since(&self.context, partition, since, limit).await
+        tell: &mut (dyn FnMut(ArchivedRequest) + Send),
+    ) -> Result<(), StoreError> {
+        self.store.each_request_since(&self.context, partition, since, limit, tell).await
     }
 
     async fn ahead_of_log(&self, partition: i32, end: i64, limit: i64) -> Result<Vec<(String, u64)>, StoreError> {

@@ -18,9 +18,10 @@ use spina_core::{StreamKey, Timestamp};
 use spina_log::{Fetched, LogError};
 use spina_runtime::failpoint;
 use spina_store::StoreError;
-use spina_store::archive::{Owner, Stored, Watermark};
+use spina_store::archive::{ArchivedRequest, Owner, Stored, Watermark};
 use tracing::{error, info, warn};
 
+use super::command::DECIDED_EVENTS_MAX;
 use super::equipment::Equipment;
 use super::heal::{Healer, Hidden};
 use super::lanes::Lanes;
@@ -161,7 +162,7 @@ pub fn stored(record: Fetched) -> Option<Stored> {
 
 /// Versions and requests that the archive knows.
 async fn recall(equipment: &Equipment, ledger: &mut Ledger) -> Result<(), TakeOverError> {
-    let (partition, limits) = (equipment.partition(), equipment.limits.requests);
+    let (partition, limits) = (equipment.partition(), equipment.limits);
     let mut learn = |stream, version| ledger.learn_version(stream, version);
     if !planted::is(Bug::ArchivedVersionsSkipped) {
         equipment.archive.each_stream_version(partition, &mut learn).await?;
@@ -169,9 +170,11 @@ async fn recall(equipment: &Equipment, ledger: &mut Ledger) -> Result<(), TakeOv
     if planted::is(Bug::ArchivedRequestsSkipped) {
         return Ok(());
     }
-    let oldest = equipment.now().micros() - limits.age_max_us;
+    let oldest = equipment.now().micros() - limits.requests.age_max_us;
     let since = Timestamp::from_micros(oldest).unwrap_or_default();
-    for known in equipment.archive.requests_since(partition, since, limits.keys_max).await? {
+    // A request that is cut off is not told, and may have this many events.
+    let events_max = limits.requests.keys_max.saturating_add(limits.append_events_max.max(DECIDED_EVENTS_MAX));
+    let mut learn = |known: ArchivedRequest| {
         let event = Remembered {
             stream: known.stream,
             first: known.version,
@@ -180,7 +183,8 @@ async fn recall(equipment: &Equipment, ledger: &mut Ledger) -> Result<(), TakeOv
             last_offset: known.offset,
         };
         ledger.learn_request(known.request, &known.event_id, event, known.recorded_at);
-    }
+    };
+    equipment.archive.each_request_since(partition, since, events_max, &mut learn).await?;
     Ok(())
 }
 

@@ -30,7 +30,7 @@ use crate::decide::partition::{Ended, Partition};
 use crate::decide::queue::Queue;
 use crate::decide::takeover::{TakeOverError, Taken, take_over};
 use crate::forward;
-use crate::read::state;
+use crate::read::{state, stream};
 use crate::serving::Serving;
 
 /// Pause between tries to take a partition over, after losing one, and before joining the group anew.
@@ -265,7 +265,7 @@ impl Owner {
             let load = async move { state::fold_from(&context, &stream, begin).await };
             load.map_err(|error| error.to_string()).boxed()
         };
-        Deciding::new(self.context.deciders.clone(), Arc::new(load))
+        Deciding::new(self.context.deciders.clone(), Arc::new(load), stream::reader(&self.context))
     }
 
     /// Tries until it succeeds or the partition is to be let go.

@@ -1,5 +1,7 @@
 //! Handing appends to the owner of their partition and waiting for what becomes of them.
 
+use std::sync::Arc;
+
 use spina_runtime::{ApiError, failpoint};
 use tokio::sync::oneshot;
 
@@ -7,19 +9,23 @@ use crate::context::Context;
 use crate::decide::append::{Append, Outcome, Submission};
 use crate::decide::command::Intent;
 use crate::decide::queue::Refused;
+use crate::decide::recognise::{self, Question};
+use crate::read::stream;
 
 const RETRY_AFTER_S: u64 = 1;
 
 /// Submits one append. A full queue is refused at once: waiting would only make the queue longer.
-pub async fn one(context: &Context, append: Append, priority: bool) -> Result<Outcome, ApiError> {
-    let partition = context.partition_of(&append.stream);
-    submit(context, partition, Submission::direct(vec![append], priority)).await
+pub async fn one(context: &Arc<Context>, append: Append, priority: bool) -> Result<Outcome, ApiError> {
+    let (partition, question) = (context.partition_of(&append.stream), Question::of_append(&append));
+    let outcome = submit(context, partition, Submission::direct(vec![append], priority)).await?;
+    Ok(recognise::told(outcome, question, &stream::reader(context)).await)
 }
 
 /// Submits one command, to be decided.
-pub async fn command(context: &Context, intent: Intent) -> Result<Outcome, ApiError> {
-    let partition = context.partition_of(&intent.stream);
-    submit(context, partition, Submission::to_decide(intent)).await
+pub async fn command(context: &Arc<Context>, intent: Intent) -> Result<Outcome, ApiError> {
+    let (partition, question) = (context.partition_of(&intent.stream), Question::of_intent(&intent));
+    let outcome = submit(context, partition, Submission::to_decide(intent)).await?;
+    Ok(recognise::told(outcome, question, &stream::reader(context)).await)
 }
 
 async fn submit(

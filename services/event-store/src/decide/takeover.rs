@@ -191,23 +191,27 @@ async fn recall(equipment: &Equipment, ledger: &mut Ledger) -> Result<(), TakeOv
 /// Installs committed events that follow what ledger and tail know.
 pub fn install(ledger: &mut Ledger, tail: &Tail, events: Vec<Stored>) {
     for event in &events {
-        let stream = StreamKey::of(event.headers.stream.as_str());
-        ledger.learn_version(stream, event.headers.version);
-        let remembered = Remembered {
-            stream,
-            first: event.headers.version,
-            events: 1,
-            fingerprint: ledger::event_fingerprint(&event.headers.event_type, &event.value),
-            last_offset: event.offset,
-        };
-        let request = StreamKey::of(event.headers.request_key());
+        ledger.learn_version(StreamKey::of(event.headers.stream.as_str()), event.headers.version);
         if !planted::is(Bug::TailRequestsSkipped) {
-            ledger.learn_request(request, &event.headers.id, remembered, event.recorded_at);
+            learn_request(ledger, event);
         }
     }
     if !planted::is(Bug::TailNotKept) {
         tail.push(events);
     }
+}
+
+/// Learns from an event of which request it is.
+pub(super) fn learn_request(ledger: &mut Ledger, event: &Stored) {
+    let remembered = Remembered {
+        stream: StreamKey::of(event.headers.stream.as_str()),
+        first: event.headers.version,
+        events: 1,
+        fingerprint: ledger::event_fingerprint(&event.headers.event_type, &event.value),
+        last_offset: event.offset,
+    };
+    let request = StreamKey::of(event.headers.request_key());
+    ledger.learn_request(request, &event.headers.id, remembered, event.recorded_at);
 }
 
 /// Best effort: nothing rests on it.

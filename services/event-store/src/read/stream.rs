@@ -1,5 +1,8 @@
 //! Reading a stream: the archive plus the owner's tail, so that everything acknowledged is in it.
 
+use std::sync::Arc;
+
+use futures::FutureExt;
 use spina_core::aggregate::Unfit;
 use spina_core::{Position, Recorded, StreamId, Version};
 use spina_store::StoreError;
@@ -7,6 +10,7 @@ use spina_store::archive::{Stored, StreamPart as ArchivedPart, StreamRange, Time
 
 use super::gapless::is_gapless;
 use crate::context::Context;
+use crate::decide::recognise::ReadOn;
 use crate::decide::tail::TailPart;
 use crate::read::decode::{self, DecodeFailure};
 
@@ -67,6 +71,17 @@ pub async fn read_within(
         events.push(recorded(context, event).await?);
     }
     Ok(StreamPart { events, last })
+}
+
+/// Reads for those who look for the events of a request.
+pub fn reader(context: &Arc<Context>) -> ReadOn {
+    let context = Arc::clone(context);
+    Arc::new(move |stream, from, limit| {
+        let context = Arc::clone(&context);
+        let range = StreamRange { from, backward: false, limit };
+        let read = async move { read_stored(&context, &stream, range, TimeRange::default()).await };
+        read.map(|read| read.map(|(events, _)| events).map_err(|error| error.to_string())).boxed()
+    })
 }
 
 /// The tail first, then the archive: what leaves the tail in between is in the archive by then.

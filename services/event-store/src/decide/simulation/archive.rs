@@ -33,6 +33,11 @@ impl MemoryArchive {
         self.lock().away = away;
     }
 
+    /// Whether it does not answer.
+    pub fn is_away(&self) -> bool {
+        self.lock().away
+    }
+
     /// Everything in it is gone.
     pub fn lose(&self) {
         let mut inner = self.lock();

@@ -9,6 +9,7 @@
 //!     snapshot: { every: 100, fold_time_ms: 50, on: [FlightLanded] }   # optional, any of them
 //!     commands: { ScheduleFlight: { require: [...], emit: [...] } }   # optional, with `initial` and `evolve`
 //! publish: { late-landings.v1: { event: FlightLanded, record: LateLanding } }   # optional, see [`crate::publish`]
+//! archive: false                     # optional: nothing in PostgreSQL, streams are read from the log
 //! topics: { replication: 3, retention_ms: -1 }   # optional
 //! ```
 
@@ -55,6 +56,8 @@ pub struct ContextDef {
     pub replication: Option<Located<i16>>,
     /// How long events are kept, in milliseconds; `None` is for ever.
     pub retention_ms: Option<i64>,
+    /// Whether its events are archived. If not, the log alone has them, and keeps them for ever.
+    pub archive: bool,
 }
 
 impl ContextDef {
@@ -159,7 +162,8 @@ fn whole(path: &Path, message: String) -> Problem {
 }
 
 fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> Option<ContextDef> {
-    let entries = reading.mapping(root, "a context", &["context", "partitions", "aggregates", "publish", "topics"])?;
+    let known = ["context", "partitions", "aggregates", "publish", "archive", "topics"];
+    let entries = reading.mapping(root, "a context", &known)?;
     let mut required = |key: &str| {
         let node = entries.get(key);
         if node.is_none() {
@@ -173,6 +177,7 @@ fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> 
     let aggregates = aggregates.and_then(|node| aggregate::read_all(reading, node));
     let publish = entries.get("publish").map(|node| publish::read_all(reading, node)).unwrap_or_default();
     let topics = entries.get("topics").map(|node| read_topics(reading, node)).unwrap_or_default();
+    let archive = entries.get("archive").and_then(|node| read_archive(reading, node, &topics)).unwrap_or(true);
     Some(ContextDef {
         name: name?,
         file: file.to_owned(),
@@ -181,6 +186,7 @@ fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> 
         publish,
         replication: topics.replication,
         retention_ms: topics.retention_ms,
+        archive,
     })
 }
 
@@ -198,6 +204,16 @@ fn read_located<T: TryFrom<i64>>(
 ) -> Option<Located<T>> {
     let number = reading.whole_number(node, &format!("`{what}`"), 1..=most)?;
     T::try_from(number).ok().map(|value| Located::new(value, node.place))
+}
+
+/// Without an archive the log is all there is.
+fn read_archive(reading: &mut Reading<'_>, node: &Located<Node>, topics: &Topics) -> Option<bool> {
+    let archive = reading.truth(node, "`archive`")?;
+    if !archive && topics.retention_ms.is_some() {
+        let why = "without an archive events are kept in the log alone, so `retention_ms` must be -1 (for ever)";
+        reading.complain(node.place, why);
+    }
+    Some(archive)
 }
 
 #[derive(Default)]

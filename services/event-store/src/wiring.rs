@@ -157,6 +157,7 @@ impl Start {
             catalog,
             reply_type: self.reply_type(def).await?,
             snapshots: snapshots.collect(),
+            archives: def.archive,
         })
     }
 

@@ -103,7 +103,7 @@ pub async fn take_over(equipment: &Equipment) -> Result<Taken, TakeOverError> {
     healer.events(&ledger, watermark.next_offset).await?;
     let behind = if planted::is(Bug::ReadBehindWatermark) && watermark.next_offset > 0 { 2 } else { 0 };
     let read_from = Watermark { next_offset: watermark.next_offset + behind, ..watermark };
-    let tail = Arc::new(Tail::new(watermark.next_offset, limits.tail_bytes_max));
+    let tail = Arc::new(equipment.archive.tail(watermark, limits.tail_bytes_max));
     let mut epoch = watermark.epoch;
     // Installed as it is read: after an outage of PostgreSQL it may be more than memory holds.
     let mut learn = |events: Vec<Stored>| {

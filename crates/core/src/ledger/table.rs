@@ -155,7 +155,7 @@ mod tests {
 
     /// Few homes, the last slot among them, so that keys get in each other's way and around the end.
     fn named(name: u64) -> Key {
-        let high = if name % 2 == 0 { (name % 5) << 53 } else { u64::MAX };
+        let high = if name.is_multiple_of(2) { (name % 5) << 53 } else { u64::MAX };
         Key { high, low: name }
     }
 

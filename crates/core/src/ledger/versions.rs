@@ -107,6 +107,5 @@ mod tests {
         assert_eq!(versions.len() as u64, streams);
         assert_eq!(versions.get(StreamKey::of("flight-77")), Version(78));
         assert_eq!(versions.get(StreamKey::of("flight-x")), Version::NONE);
-        println!("{streams} streams take {} bytes", versions.bytes());
     }
 }

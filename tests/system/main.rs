@@ -62,4 +62,5 @@ mod subscribing;
 mod taking_in;
 mod telling;
 mod unique;
+mod unarchived;
 mod validation;

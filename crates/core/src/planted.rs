@@ -36,6 +36,8 @@ bugs! {
     ExpectedVersionOfCommitted,
     /// A request that was answered before is appended again.
     RepeatAppendedAgain,
+    /// A request that was forgotten is not recognised by its events.
+    OwnEventsUnrecognised,
     /// A request that is still in flight is not recognised.
     RepeatInFlightUnseen,
     /// The same key with another payload gets the first one's answer.

@@ -64,6 +64,15 @@ impl Conflict {
 }
 
 impl ExpectedVersion {
+    /// The one version that the stream must be at, if there is one: 0 for no stream.
+    pub fn exact(self) -> Option<Version> {
+        match self {
+            Self::NoStream => Some(Version::NONE),
+            Self::Exact(version) => Some(version),
+            Self::Any | Self::StreamExists => None,
+        }
+    }
+
     /// Compares the belief with the current version.
     pub fn check(self, current: Version) -> Result<(), Conflict> {
         let holds = match self {

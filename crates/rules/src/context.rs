@@ -11,6 +11,7 @@
 //!     commands: { ScheduleFlight: { require: [...], emit: [...] } }   # optional, with `initial` and `evolve`
 //! publish: { late-landings.v1: { event: FlightLanded, record: LateLanding } }   # optional, see [`crate::publish`]
 //! intake: { airport.notices: { type: FlightCancelled, stream: ... } }   # optional, see [`crate::intake`]
+//! archive: false                     # optional: nothing in PostgreSQL, streams are read from the log
 //! topics: { replication: 3, retention_ms: -1 }   # optional
 //! ```
 
@@ -61,6 +62,8 @@ pub struct ContextDef {
     pub replication: Option<Located<i16>>,
     /// How long events are kept, in milliseconds; `None` is for ever.
     pub retention_ms: Option<i64>,
+    /// Whether its events are archived. If not, the log alone has them, and keeps them for ever.
+    pub archive: bool,
 }
 
 impl ContextDef {
@@ -165,7 +168,7 @@ fn whole(path: &Path, message: String) -> Problem {
 }
 
 fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> Option<ContextDef> {
-    let known = ["context", "partitions", "aggregates", "publish", "intake", "topics"];
+    let known = ["context", "partitions", "aggregates", "publish", "intake", "archive", "topics"];
     let entries = reading.mapping(root, "a context", &known)?;
     let mut required = |key: &str| {
         let node = entries.get(key);
@@ -181,6 +184,7 @@ fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> 
     let publish = entries.get("publish").map(|node| publish::read_all(reading, node)).unwrap_or_default();
     let intake = entries.get("intake").map(|node| intake::read_all(reading, node)).unwrap_or_default();
     let topics = entries.get("topics").map(|node| read_topics(reading, node)).unwrap_or_default();
+    let archive = entries.get("archive").and_then(|node| read_archive(reading, node, &topics)).unwrap_or(true);
     Some(ContextDef {
         name: name?,
         file: file.to_owned(),
@@ -190,6 +194,7 @@ fn read_context(reading: &mut Reading<'_>, root: &Located<Node>, file: &str) -> 
         intake,
         replication: topics.replication,
         retention_ms: topics.retention_ms,
+        archive,
     })
 }
 
@@ -207,6 +212,16 @@ fn read_located<T: TryFrom<i64>>(
 ) -> Option<Located<T>> {
     let number = reading.whole_number(node, &format!("`{what}`"), 1..=most)?;
     T::try_from(number).ok().map(|value| Located::new(value, node.place))
+}
+
+/// Without an archive the log is all there is.
+fn read_archive(reading: &mut Reading<'_>, node: &Located<Node>, topics: &Topics) -> Option<bool> {
+    let archive = reading.truth(node, "`archive`")?;
+    if !archive && topics.retention_ms.is_some() {
+        let why = "without an archive events are kept in the log alone, so `retention_ms` must be -1 (for ever)";
+        reading.complain(node.place, why);
+    }
+    Some(archive)
 }
 
 #[derive(Default)]

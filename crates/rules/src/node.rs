@@ -169,6 +169,14 @@ impl<'s> Reading<'s> {
         Some(number)
     }
 
+    /// Whether it is so.
+    pub fn truth(&mut self, node: &Located<Node>, what: &str) -> Option<bool> {
+        match node.value {
+            Node::Bool(truth) => Some(truth),
+            ref other => self.mismatch(node.place, what, "true or false", other),
+        }
+    }
+
     /// All that was wrong, in the order of the lines.
     pub fn end(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.place);

@@ -32,7 +32,7 @@ pub struct EventStoreConfig {
     pub queue_max: usize,
     /// Memory for everything that a partition has taken and not answered, in bytes.
     pub queue_bytes_max: u32,
-    /// Requests remembered per partition, about 120 bytes each.
+    /// Requests remembered per partition, at most 80 bytes each.
     pub requests_max: usize,
     /// How long requests are remembered, in seconds.
     pub requests_age_s: u32,

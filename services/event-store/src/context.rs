@@ -22,7 +22,7 @@ use crate::decide::command::{Aggregates, Deciders};
 use crate::decide::equipment::Equipment;
 use crate::decide::partition::WindowLimits;
 use crate::decide::queue::{Queue, QueueLimits};
-use crate::decide::recollection::StoredArchive;
+use crate::decide::recollection::{LogAlone, Recollection, StoredArchive};
 use crate::decide::reply::ReplyType;
 use crate::decide::settled_log::BrokerLog;
 use crate::decide::tail::Tail;
@@ -30,6 +30,7 @@ use crate::decide::window::Imprint;
 use crate::forward::{Forwarder, Owners};
 use crate::metrics::EventStoreMetrics;
 use crate::read::hub::Hub;
+use crate::read::scan;
 use crate::read::snapshots::DueSnapshots;
 use crate::readback;
 use crate::unique::{Term, Uniques};
@@ -90,6 +91,8 @@ pub struct Context {
     pub snapshots: HashMap<String, SnapshotPolicy>,
     /// Which fields are unique.
     pub uniques: Uniques,
+    /// Whether its events are archived.
+    pub archives: bool,
     /// What all contexts of the process share.
     pub shared: Shared,
     /// Who owns the partitions that this process does not.
@@ -98,6 +101,8 @@ pub struct Context {
     pub hub: Hub,
     /// Bounds the readers of `ack=readback`.
     pub readbacks: Semaphore,
+    /// Bounds those who look for a stream in the log.
+    pub scans: Semaphore,
     owned: RwLock<HashMap<i32, Owned>>,
 }
 
@@ -117,6 +122,8 @@ pub struct Parts {
     pub snapshots: HashMap<String, SnapshotPolicy>,
     /// Which fields are unique.
     pub uniques: Uniques,
+    /// Whether its events are archived.
+    pub archives: bool,
 }
 
 /// What all contexts of the process share.
@@ -170,9 +177,11 @@ impl Context {
             hub: Hub::new(shared.limits.subscription_buffer_bytes),
             snapshots: parts.snapshots,
             uniques: parts.uniques,
+            archives: parts.archives,
             shared,
             owners: Owners::default(),
             readbacks: readback::places(),
+            scans: scan::places(),
             owned: RwLock::default(),
         }
     }
@@ -210,13 +219,18 @@ impl Context {
             limits: shared.limits,
             lanes: Arc::clone(&shared.lane_factory),
             log: Arc::new(BrokerLog { config: shared.log.clone(), admin: Arc::clone(&shared.admin) }),
-            archive: Arc::new(StoredArchive { context: self.name.clone(), store: shared.store.clone() }),
+            archive: self.recollection(),
             offsets,
             endpoint: shared.endpoint.clone(),
             clock: Arc::new(clock::now),
             metrics: shared.metrics.partition(&self.name, partition),
             stopping: shared.stopping.clone(),
         }
+    }
+
+    fn recollection(&self) -> Arc<dyn Recollection> {
+        let stored = StoredArchive { context: self.name.clone(), store: self.shared.store.clone() };
+        if self.archives { Arc::new(stored) } else { Arc::new(LogAlone(stored)) }
     }
 
     fn imprint(&self, partition: i32) -> Imprint {

@@ -30,7 +30,7 @@ use crate::decide::partition::{Ended, Partition};
 use crate::decide::queue::Queue;
 use crate::decide::takeover::{TakeOverError, Taken, take_over};
 use crate::forward;
-use crate::read::state;
+use crate::read::{state, stream};
 use crate::serving::Serving;
 use crate::unique::{self, Term};
 
@@ -272,7 +272,7 @@ impl Owner {
             let load = async move { state::fold_from(&context, &stream, begin).await };
             load.map_err(|error| error.to_string()).boxed()
         };
-        Deciding::new(self.context.deciders.clone(), Arc::new(load))
+        Deciding::new(self.context.deciders.clone(), Arc::new(load), stream::reader(&self.context))
     }
 
     /// Tries until it succeeds or the partition is to be let go.

@@ -9,26 +9,32 @@ use crate::context::Context;
 use crate::decide::append::{Append, Outcome, Submission};
 use crate::decide::command::Intent;
 use crate::decide::queue::Refused;
+use crate::decide::recognise::{self, Question};
+use crate::read::stream;
 use crate::unique::{self, Work};
 
 const RETRY_AFTER_S: u64 = 1;
 
 /// Submits one append. A full queue is refused at once: waiting would only make the queue longer.
 pub async fn one(context: &Arc<Context>, append: Append, priority: bool) -> Result<Outcome, ApiError> {
-    if context.uniques.concern(append.stream.category()) {
-        return unique::append(context, Work::Append(Box::new(append)), priority).await;
-    }
-    let partition = context.partition_of(&append.stream);
-    submit(context, partition, Submission::direct(vec![append], priority)).await
+    let question = Question::of_append(&append);
+    let outcome = if context.uniques.concern(append.stream.category()) {
+        unique::append(context, Work::Append(Box::new(append)), priority).await?
+    } else {
+        submit(context, context.partition_of(&append.stream), Submission::direct(vec![append], priority)).await?
+    };
+    Ok(recognise::told(outcome, question, &stream::reader(context)).await)
 }
 
 /// Submits one command, to be decided.
 pub async fn command(context: &Arc<Context>, intent: Intent) -> Result<Outcome, ApiError> {
-    if context.uniques.concern(intent.stream.category()) {
-        return unique::append(context, Work::Command(Box::new(intent)), false).await;
-    }
-    let partition = context.partition_of(&intent.stream);
-    submit(context, partition, Submission::to_decide(intent)).await
+    let question = Question::of_intent(&intent);
+    let outcome = if context.uniques.concern(intent.stream.category()) {
+        unique::append(context, Work::Command(Box::new(intent)), false).await?
+    } else {
+        submit(context, context.partition_of(&intent.stream), Submission::to_decide(intent)).await?
+    };
+    Ok(recognise::told(outcome, question, &stream::reader(context)).await)
 }
 
 async fn submit(

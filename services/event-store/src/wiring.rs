@@ -159,6 +159,7 @@ impl Start {
             reply_type: self.reply_type(def).await?,
             snapshots: snapshots.collect(),
             uniques: Uniques::load(&self.shared.schemas, def).await?,
+            archives: def.archive,
         })
     }
 

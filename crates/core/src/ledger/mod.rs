@@ -14,7 +14,9 @@
 //! ```
 
 mod decision;
+mod pieces;
 mod requests;
+mod table;
 mod versions;
 
 use std::collections::{HashMap, VecDeque};

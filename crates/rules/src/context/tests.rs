@@ -46,6 +46,7 @@ fn what_is_optional_may_be_left_out() {
     assert_eq!(context.name.as_str().replace('-', "_"), "air_freight");
     let for_ever = FLIGHTS.replace("86400000", "-1");
     assert_eq!(parse(&for_ever).unwrap().retention_ms, None);
+    assert!(context.archive && !parse(&format!("{for_ever}archive: false\n")).unwrap().archive);
 }
 
 #[test]
@@ -81,6 +82,8 @@ fn each_mistake_is_named_with_its_place() {
         ("snapshot: { every: 100 }", "unique: email", "6:13: `unique` must be a list"),
         ("86400000", "5", "9:41: `retention_ms`, unless it is -1 (for ever), must be from 3600000"),
         ("replication: 3", "replicas: 3", "9:11: `topics` has no key `replicas`"),
+        ("partitions: 4", "partitions: 4\narchive: no", "3:10: `archive` must be true or false, not text"),
+        ("partitions: 4", "partitions: 4\narchive: false", "3:10: without an archive events are kept in the log alone"),
     ] {
         let complaints = parse(&FLIGHTS.replace(from, to)).unwrap_err();
         assert!(complaints.contains(&format!("context.yaml:{complaint}")), "{to}: {complaints}");

@@ -44,7 +44,10 @@ const WATERMARK: &str = "SELECT coalesce(max(next_offset), 0), coalesce(max(epoc
 const STREAMS: &str = "SELECT stream, version FROM spina.streams WHERE context = $1 AND partition = $2";
 const REQUESTS: &str = "SELECT coalesce(request_id, event_id), stream, version, log_offset, event_type, value, \
     recorded_at, event_id FROM spina.events WHERE context = $1 AND partition = $2 AND recorded_at >= $3 \
-    ORDER BY log_offset DESC LIMIT $4";
+    AND log_offset > $4 ORDER BY log_offset";
+/// The last event that is too old to be told, if there are so many.
+const TOO_OLD: &str = "SELECT log_offset, coalesce(request_id, event_id) FROM spina.events WHERE context = $1 \
+    AND partition = $2 ORDER BY log_offset DESC OFFSET $3 LIMIT 1";
 
 impl Store {
     /// How far the partition is archived; offset 0 if nothing is.
@@ -70,22 +73,32 @@ impl Store {
         Ok(())
     }
 
-    /// The partition's requests since `since`, at most `limit` and the newest if there are more, in log order.
-    pub async fn requests_since(
+    /// Tells the partition's requests since `since`, event by event in log order: of the newest `limit` events, without a
+    /// request that began before them. They are read in one go, not held together.
+    pub async fn each_request_since(
         &self,
         context: &ContextName,
         partition: i32,
         since: Timestamp,
         limit: usize,
-    ) -> Result<Vec<ArchivedRequest>, StoreError> {
+        mut tell: impl FnMut(ArchivedRequest),
+    ) -> Result<(), StoreError> {
         let client = self.client().await?;
-        let (since, limit) = (to_sql_time(since), i64::try_from(limit).unwrap_or(i64::MAX));
-        let arguments: [&(dyn ToSql + Sync); 4] = [&context.as_str(), &partition, &since, &limit];
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let too_old = client.query_opt(TOO_OLD, &[&context.as_str(), &partition, &limit]).await?;
+        let after: i64 = too_old.as_ref().map_or(Ok(-1), |row| row.try_get(0))?;
+        let mut cut: Option<String> = too_old.as_ref().map(|row| row.try_get(1)).transpose()?;
+        let since = to_sql_time(since);
+        let arguments: [&(dyn ToSql + Sync); 4] = [&context.as_str(), &partition, &since, &after];
         let mut rows = pin!(client.query_raw(REQUESTS, arguments).await?);
-        let mut requests = Vec::new();
         while let Some(row) = rows.try_next().await? {
-            requests.push(ArchivedRequest {
-                request: StreamKey::of(row.try_get(0)?),
+            let request: &str = row.try_get(0)?;
+            if cut.as_deref() == Some(request) {
+                continue;
+            }
+            cut = None;
+            tell(ArchivedRequest {
+                request: StreamKey::of(request),
                 stream: StreamKey::of(row.try_get(1)?),
                 version: Version(row.try_get::<_, i64>(2)?.unsigned_abs()),
                 offset: row.try_get(3)?,
@@ -94,7 +107,6 @@ impl Store {
                 event_id: row.try_get(7)?,
             });
         }
-        requests.reverse();
-        Ok(requests)
+        Ok(())
     }
 }

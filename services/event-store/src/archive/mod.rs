@@ -6,7 +6,8 @@
 //!  log ── FromLog ──────┘ let go while PostgreSQL was away
 //! ```
 //!
-//! A run that was not stored is kept and tried again, as long as it takes. Memory is the tail's bound and one run.
+//! A run that was not stored is kept and tried again, as long as it takes. Memory is the tail's bound and one run. Of a
+//! context that is not archived nothing is stored: its runs are only looked at for snapshots that come due.
 
 mod from_log;
 pub mod health;
@@ -51,6 +52,10 @@ impl Archiver {
     pub fn new(context: Arc<Context>, partition: i32, owned: Owned) -> Self {
         let metrics = context.shared.metrics.partition(context.name(), partition);
         metrics.serves(owned.epoch);
+        if !context.archives {
+            // What was read when the partition was taken over was looked at by those before.
+            owned.tail.archived(owned.tail.next_offset(), None);
+        }
         Self { context, partition, owned, metrics, from_log: None, waiting: None }
     }
 
@@ -129,6 +134,10 @@ impl Archiver {
 
     /// Stores one run; if that did not succeed, why.
     async fn store(&self, run: &TailRun) -> Result<(), String> {
+        if !self.context.archives {
+            self.is_past(run);
+            return Ok(());
+        }
         let request = Run {
             context: self.context.name(),
             partition: self.partition,
@@ -141,9 +150,8 @@ impl Archiver {
         match self.context.shared.store.archive(request).await {
             Ok(ArchiveOutcome::Stored) => {
                 failpoint::reach("after_archive");
-                self.owned.tail.archived(run.next_offset, Some(run.events.len()));
+                self.is_past(run);
                 self.metrics.archived(run.events.len(), self.owned.tail.len());
-                snapshots::note_archived(&self.context, &run.events, &self.owned.due_snapshots);
                 Ok(())
             }
             Ok(ArchiveOutcome::Elsewhere(found)) if found.next_offset > run.from_offset => {
@@ -168,7 +176,15 @@ impl Archiver {
         }
     }
 
+    fn is_past(&self, run: &TailRun) {
+        self.owned.tail.archived(run.next_offset, Some(run.events.len()));
+        snapshots::note_archived(&self.context, &run.events, &self.owned.due_snapshots);
+    }
+
     fn is_behind(&self, why: &str) {
+        if !self.context.archives {
+            return;
+        }
         let left = self.owned.tail.len();
         self.metrics.archived(0, left);
         self.context.shared.archive_health.behind(self.context.name(), self.partition, why, left);

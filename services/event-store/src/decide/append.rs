@@ -98,7 +98,11 @@ impl Append {
 
     /// A command that was decided and led to no events.
     pub fn answered(intent: &Intent, answer: Outcome) -> Self {
-        Self { answer: Some(answer), ..Self::recalled(intent) }
+        Self::recalled(intent).answering(answer)
+    }
+
+    fn answering(self, answer: Outcome) -> Self {
+        Self { answer: Some(answer), ..self }
     }
 
     /// The same append, if the stream is exactly at this version.
@@ -190,6 +194,8 @@ pub struct Submission {
     pub priority: bool,
     /// The command record they came from, if they came through the commands topic: always a single append.
     pub command: Option<Command>,
+    /// Whether it was looked for its events already, and they are not there.
+    pub looked: bool,
     /// How often its window was lost.
     pub attempts: u8,
     /// It was judged beforehand, on what the owner knew in this lineage: as long as the log was not read back.
@@ -228,7 +234,17 @@ impl Submission {
         let (answer, outcomes) = oneshot::channel();
         let answer = Some(answer);
         (
-            Self { appends, priority, intent: None, command: None, attempts: 0, only_in: None, answer, room: None },
+            Self {
+                appends,
+                priority,
+                intent: None,
+                command: None,
+                looked: false,
+                attempts: 0,
+                only_in: None,
+                answer,
+                room: None,
+            },
             outcomes,
         )
     }
@@ -242,7 +258,25 @@ impl Submission {
     /// A record of the commands topic, and what it asks for.
     pub fn published(command: Command, appends: Vec<Append>, intent: Option<Box<Intent>>) -> Self {
         let command = Some(command);
-        Self { appends, intent, priority: false, command, attempts: 0, only_in: None, answer: None, room: None }
+        Self {
+            appends,
+            intent,
+            priority: false,
+            command,
+            looked: false,
+            attempts: 0,
+            only_in: None,
+            answer: None,
+            room: None,
+        }
+    }
+
+    /// A record of the commands topic that was looked for; it has an answer if it was there.
+    pub fn looked_for(self, found: Option<Outcome>) -> Self {
+        let Some(answer) = found else { return Self { looked: true, ..self } };
+        let intent = self.intent.map(|intent| Append::recalled(&intent));
+        let appends = intent.into_iter().chain(self.appends).map(|append| append.answering(answer.clone())).collect();
+        Self { appends, intent: None, ..self }
     }
 
     /// Whether both append to a stream.

@@ -7,6 +7,8 @@
 //!               ├─ its stream has events in flight ─▶ until they are settled
 //!               └─ else the state is folded beside the path ─▶ back to the front of the queue
 //! ```
+//!
+//! A record of the commands topic that may be a forgotten request waits the same way, until it was looked for.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use tracing::warn;
 
 use super::append::{Append, Outcome, Submission};
 use super::command::{Deciders, Intent};
+use super::recognise::{Question, ReadOn};
 use super::states::States;
 use crate::clock;
 
@@ -36,17 +39,27 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Folds a stream, beginning with what is known of it; the error is for people.
 pub type Load = Arc<dyn Fn(StreamId, Option<State>) -> BoxFuture<'static, Result<State, String>> + Send + Sync>;
 
-type Loaded = (StreamId, Result<State, String>);
+/// What was waited for.
+pub enum Loaded {
+    /// A stream's state, or why it cannot be folded.
+    State(StreamId, Result<State, String>),
+    /// The answer to a question by its number, if the request had one.
+    Answer(u64, Option<Outcome>),
+}
 
 /// See the [module](self).
 pub struct Deciding {
     deciders: Deciders,
     load: Load,
+    read: ReadOn,
     states: States,
     waiting: HashMap<StreamKey, VecDeque<Submission>>,
     waiting_count: usize,
     /// A record of the commands topic that waits, and all that were published after it.
     held: VecDeque<Submission>,
+    /// The number of the last question, and whether the first of those held back waits for its answer.
+    question: u64,
+    is_asked: bool,
     /// Streams that are being folded.
     loading: HashSet<StreamKey>,
     /// Streams with events in flight: folding them makes sense after the next window.
@@ -56,14 +69,17 @@ pub struct Deciding {
 
 impl Deciding {
     /// Knows no state yet.
-    pub fn new(deciders: Deciders, load: Load) -> Self {
+    pub fn new(deciders: Deciders, load: Load, read: ReadOn) -> Self {
         Self {
             deciders,
             load,
+            read,
             states: States::new(STATES_BYTES_MAX),
             waiting: HashMap::new(),
             waiting_count: 0,
             held: VecDeque::new(),
+            question: 0,
+            is_asked: false,
             loading: HashSet::new(),
             unsettled: Vec::new(),
             loads: FuturesUnordered::new(),
@@ -84,6 +100,13 @@ impl Deciding {
     pub fn decide(&mut self, mut submission: Submission, ledger: &Ledger) -> Option<Submission> {
         if submission.command.is_some() && !self.held.is_empty() {
             self.hold(submission, ledger);
+            return None;
+        }
+        if submission.command.is_some()
+            && !submission.looked
+            && let Some(question) = Question::of_record(&submission, ledger)
+        {
+            self.ask(question, submission);
             return None;
         }
         let Some(intent) = submission.intent.take() else { return Some(submission) };
@@ -142,6 +165,15 @@ impl Deciding {
         self.held.push_back(submission);
     }
 
+    /// The first to be held back waits for the answer.
+    fn ask(&mut self, question: Question, submission: Submission) {
+        self.question += 1;
+        self.is_asked = true;
+        self.held.push_back(submission);
+        let (number, read) = (self.question, Arc::clone(&self.read));
+        self.loads.push(async move { Loaded::Answer(number, question.look(&read).await) }.boxed());
+    }
+
     fn wait(&mut self, stream: StreamKey, submission: Submission) {
         if submission.command.is_some() {
             self.held.push_back(submission);
@@ -162,18 +194,36 @@ impl Deciding {
             if let Some(pause) = pause {
                 clock::pause(pause).await;
             }
-            (stream, load.await)
+            Loaded::State(stream, load.await)
         };
         self.loads.push(load.boxed());
     }
 
-    /// Waits for the next state that is being folded.
+    /// Waits for the next state that is being folded, or answer that is looked for.
     pub async fn loaded(&mut self) -> Option<Loaded> {
         self.loads.next().await
     }
 
-    /// A state was folded, or could not be. What waited for it, in order, to be decided before everything else.
-    pub fn install(&mut self, (stream, loaded): Loaded) -> Vec<Submission> {
+    /// What was waited for is here. What waited for it, in order, to be decided before everything else.
+    pub fn install(&mut self, loaded: Loaded) -> Vec<Submission> {
+        match loaded {
+            Loaded::State(stream, state) => self.install_state(stream, state),
+            Loaded::Answer(number, found) => self.install_answer(number, found),
+        }
+    }
+
+    fn install_answer(&mut self, number: u64, found: Option<Outcome>) -> Vec<Submission> {
+        if !self.is_asked || number != self.question {
+            return Vec::new();
+        }
+        let mut held = self.take_held();
+        if let Some(first) = held.pop_front() {
+            held.push_front(first.looked_for(found));
+        }
+        held.into()
+    }
+
+    fn install_state(&mut self, stream: StreamId, loaded: Result<State, String>) -> Vec<Submission> {
         let key = StreamKey::of(stream.as_str());
         self.loading.remove(&key);
         match loaded {
@@ -204,7 +254,7 @@ impl Deciding {
     pub fn lost(&mut self) -> Vec<Submission> {
         self.states.clear();
         // The commands of lost windows come before all that were held back.
-        let held = std::mem::take(&mut self.held);
+        let held = self.take_held();
         held.into_iter().chain(self.settled()).collect()
     }
 
@@ -221,8 +271,14 @@ impl Deciding {
 
     /// What waits for a stream: if that is the first command held back, all that are.
     fn release(&mut self, stream: StreamKey) -> Vec<Submission> {
-        let held = if self.holds_for(stream) { std::mem::take(&mut self.held) } else { VecDeque::new() };
+        let held = if self.holds_for(stream) { self.take_held() } else { VecDeque::new() };
         held.into_iter().chain(self.release_waiting(stream)).collect()
+    }
+
+    /// All that were held back. An answer that the first of them waits for comes too late: it asks again.
+    fn take_held(&mut self) -> VecDeque<Submission> {
+        self.is_asked = false;
+        std::mem::take(&mut self.held)
     }
 
     fn release_waiting(&mut self, stream: StreamKey) -> Vec<Submission> {

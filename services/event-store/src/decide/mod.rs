@@ -16,6 +16,7 @@ pub mod lanes;
 mod pace;
 pub mod partition;
 pub mod queue;
+pub mod recognise;
 pub mod recollection;
 pub mod recover;
 pub mod reply;

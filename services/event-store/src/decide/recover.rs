@@ -96,6 +96,8 @@ impl Partition {
 
     fn requeue(&mut self, mut submission: Submission) {
         submission.attempts = submission.attempts.saturating_add(1);
+        // It may have been stored with the window that was lost.
+        submission.looked = false;
         if submission.attempts < ATTEMPTS_MAX {
             self.backlog.push_front(submission);
             return;

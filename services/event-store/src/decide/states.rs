@@ -1,13 +1,16 @@
 //! The states of the streams that were decided on lately, within a bound of bytes.
 //!
-//! Two generations: what is used moves to the young one; when that has taken half of the bound, the old one is dropped and
-//! the young one becomes old. What is dropped can be folded again at any time.
+//! Two generations, each within half of the bound: what is used moves to the young one; when that is full, the old one is
+//! dropped and the young one becomes old. What is dropped can be folded again at any time.
 
 use std::collections::HashMap;
 
 use spina_core::{State, StreamKey, Version};
 
 use super::command::weight;
+
+/// Bytes counted for a state beside its fields: its struct and its place in the map.
+const STATE_BYTES: usize = 2 * (size_of::<State>() + size_of::<StreamKey>());
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -27,9 +30,9 @@ impl States {
     /// The stream's state, if it is known at exactly this version.
     pub fn at(&mut self, stream: StreamKey, version: Version) -> Option<&State> {
         if let Some(state) = self.old.remove(&stream) {
-            self.young.entry(stream).or_insert(state);
+            self.put(stream, state);
         }
-        self.young.get(&stream).filter(|state| state.version == version)
+        self.any(stream).filter(|state| state.version == version)
     }
 
     /// The stream's state at whatever version it is known: a beginning for those who fold further.
@@ -40,7 +43,7 @@ impl States {
     /// Remembers a state in place of the one before.
     pub fn put(&mut self, stream: StreamKey, state: State) {
         self.old.remove(&stream);
-        self.young_bytes += weight(&state.data);
+        self.young_bytes += STATE_BYTES + weight(&state.data);
         self.young.insert(stream, state);
         if self.young_bytes > self.bytes_max / 2 {
             self.old = std::mem::take(&mut self.young);
@@ -86,5 +89,19 @@ mod tests {
             assert!(states.young.len() + states.old.len() <= 12);
         }
         assert!(states.any(key(1)).is_none() && states.any(key(99)).is_some());
+    }
+
+    #[test]
+    fn the_bound_holds_for_states_without_fields_and_for_those_that_are_only_looked_at() {
+        let most = 20;
+        let mut states = States::new(most * STATE_BYTES);
+        let key = |n: usize| StreamKey::of(&format!("a-{n}"));
+        for n in 0..200 {
+            states.put(key(n), State { version: Version(1), ..State::default() });
+            let known = (0..=n).filter(|n| states.at(key(*n), Version(1)).is_some()).count();
+            let held = states.young.len() + states.old.len();
+            assert!(known > 0, "the newest is");
+            assert!(held <= most + 2, "{held} after {n}");
+        }
     }
 }

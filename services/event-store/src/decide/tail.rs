@@ -10,6 +10,9 @@
 //! The tail is bounded in bytes. While the archive stands still and the bound is reached, the oldest events are let go:
 //! appends never wait for PostgreSQL, and the archiver reads from the log what is not held any more. Until it has, the
 //! streams that it may belong to are not read ([`TailPart::whole`]).
+//!
+//! A context without an archive has a tail too, which keeps what there is room for. Its watermark says how far events were
+//! looked at by those who take snapshots.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -31,6 +34,8 @@ pub struct Tail {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Nothing is archived: events stay until the bound is reached.
+    keeps: bool,
     /// Where the archive stands: the offset after the last one archived.
     watermark: i64,
     /// Every event from this offset on is held.
@@ -89,12 +94,20 @@ pub struct TailPart {
     pub events: Vec<Stored>,
     /// False if there may be events before them that neither archive nor tail have.
     pub whole: bool,
+    /// Every event of the partition from this offset on is held.
+    pub held_from: i64,
 }
 
 impl Tail {
     /// An empty tail that follows the archive's watermark.
     pub fn new(watermark: i64, bytes_max: usize) -> Self {
         let inner = Inner { watermark, held_from: watermark, next_offset: watermark, ..Inner::default() };
+        Self { inner: Mutex::new(inner), grew: Notify::new(), bytes_max }
+    }
+
+    /// An empty tail of a partition that is not archived.
+    pub fn keeping(bytes_max: usize) -> Self {
+        let inner = Inner { keeps: true, ..Inner::default() };
         Self { inner: Mutex::new(inner), grew: Notify::new(), bytes_max }
     }
 
@@ -124,20 +137,20 @@ impl Tail {
     /// The stream's events in the tail.
     pub fn of_stream(&self, stream: &StreamId) -> TailPart {
         let inner = self.lock();
-        let whole = !inner.is_behind();
+        let (whole, held_from) = (!inner.is_behind(), inner.held_from);
         let Some(sequences) = inner.by_stream.get(&StreamKey::of(stream.as_str())) else {
-            return TailPart { events: Vec::new(), whole };
+            return TailPart { events: Vec::new(), whole, held_from };
         };
         let event = |sequence: &u64| inner.events.get(usize::try_from(sequence - inner.first).ok()?);
         // A hash names the stream; the id decides.
         let events = sequences.iter().filter_map(event).filter(|event| event.headers.stream == *stream);
-        TailPart { events: events.cloned().collect(), whole }
+        TailPart { events: events.cloned().collect(), whole, held_from }
     }
 
     /// What follows the watermark.
     pub fn unarchived(&self, limits: RunLimits) -> Unarchived {
         let inner = self.lock();
-        if inner.is_behind() {
+        if inner.watermark < inner.held_from {
             return Unarchived::InLog { from: inner.watermark, until: inner.held_from };
         }
         let mut bytes = 0;
@@ -146,7 +159,9 @@ impl Tail {
             bytes += bytes_of(event);
             more
         };
-        let events: Vec<Stored> = inner.events.iter().take(limits.events_max).take_while(within).cloned().collect();
+        let first = inner.events.partition_point(|event| event.offset < inner.watermark);
+        let events: Vec<Stored> =
+            inner.events.iter().skip(first).take(limits.events_max).take_while(within).cloned().collect();
         match events.last() {
             Some(last) => {
                 let next_offset = last.offset + 1;
@@ -165,6 +180,10 @@ impl Tail {
     /// The archive stands at `watermark` now, which took `events` to get there if that is known: what is before it may go.
     pub fn archived(&self, watermark: i64, events: Option<usize>) {
         let mut inner = self.lock();
+        if inner.keeps {
+            inner.watermark = inner.watermark.max(watermark);
+            return;
+        }
         let mut held = 0;
         while inner.events.front().is_some_and(|event| event.offset < watermark) {
             inner.drop_first();
@@ -192,9 +211,12 @@ impl Tail {
         self.lock().next_offset
     }
 
-    /// Number of events that are not archived, held or not.
+    /// Number of events that are to be archived, held or not.
     pub fn len(&self) -> usize {
         let inner = self.lock();
+        if inner.keeps {
+            return 0;
+        }
         inner.events.len().saturating_add(usize::try_from(inner.let_go).unwrap_or(usize::MAX))
     }
 
@@ -206,7 +228,8 @@ impl Tail {
 impl Inner {
     /// True if events were let go that are not archived.
     fn is_behind(&self) -> bool {
-        self.watermark < self.held_from
+        let archived = if self.keeps { 0 } else { self.watermark };
+        archived < self.held_from
     }
 
     fn drop_first(&mut self) -> Option<Stored> {
@@ -301,6 +324,21 @@ mod tests {
         assert!(!whole(&tail));
         tail.archived(7, Some(4));
         assert_eq!((held(&tail, SMALL), whole(&tail)), ((7, 8, 1), true));
+    }
+
+    #[test]
+    fn without_an_archive_events_stay_until_there_is_no_room() {
+        let tail = Tail::keeping(3 * EVENT_OVERHEAD_BYTES);
+        tail.push(events(3));
+        tail.archived(2, Some(2));
+        assert_eq!((versions(&tail, "a-1"), whole(&tail), held(&tail, SMALL)), (vec![1, 2, 3], true, (2, 3, 1)));
+        tail.archived(3, None);
+        assert!(matches!(tail.unarchived(SMALL), Unarchived::Nothing));
+        tail.push(vec![stored("a-1", 4, 3), stored("a-1", 5, 4)]);
+        assert_eq!((versions(&tail, "a-1"), whole(&tail), tail.len()), (vec![3, 4, 5], false, 0));
+        assert_eq!(tail.of_stream(&"a-1".parse().unwrap()).held_from, 2);
+        tail.push((5..9_i64).map(|offset| stored("a-1", offset.unsigned_abs() + 1, offset)).collect());
+        assert!(matches!(tail.unarchived(SMALL), Unarchived::InLog { from: 3, until: 6 }), "not all were looked at");
     }
 
     #[test]

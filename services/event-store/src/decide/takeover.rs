@@ -18,9 +18,10 @@ use spina_core::{StreamKey, Timestamp};
 use spina_log::{Fetched, LogError};
 use spina_runtime::failpoint;
 use spina_store::StoreError;
-use spina_store::archive::{Owner, Stored, Watermark};
+use spina_store::archive::{ArchivedRequest, Owner, Stored, Watermark};
 use tracing::{error, info, warn};
 
+use super::command::DECIDED_EVENTS_MAX;
 use super::equipment::Equipment;
 use super::heal::{Healer, Hidden};
 use super::lanes::Lanes;
@@ -102,7 +103,7 @@ pub async fn take_over(equipment: &Equipment) -> Result<Taken, TakeOverError> {
     healer.events(&ledger, watermark.next_offset).await?;
     let behind = if planted::is(Bug::ReadBehindWatermark) && watermark.next_offset > 0 { 2 } else { 0 };
     let read_from = Watermark { next_offset: watermark.next_offset + behind, ..watermark };
-    let tail = Arc::new(Tail::new(watermark.next_offset, limits.tail_bytes_max));
+    let tail = Arc::new(equipment.archive.tail(watermark, limits.tail_bytes_max));
     let mut epoch = watermark.epoch;
     // Installed as it is read: after an outage of PostgreSQL it may be more than memory holds.
     let mut learn = |events: Vec<Stored>| {
@@ -161,7 +162,7 @@ pub fn stored(record: Fetched) -> Option<Stored> {
 
 /// Versions and requests that the archive knows.
 async fn recall(equipment: &Equipment, ledger: &mut Ledger) -> Result<(), TakeOverError> {
-    let (partition, limits) = (equipment.partition(), equipment.limits.requests);
+    let (partition, limits) = (equipment.partition(), equipment.limits);
     let mut learn = |stream, version| ledger.learn_version(stream, version);
     if !planted::is(Bug::ArchivedVersionsSkipped) {
         equipment.archive.each_stream_version(partition, &mut learn).await?;
@@ -169,9 +170,11 @@ async fn recall(equipment: &Equipment, ledger: &mut Ledger) -> Result<(), TakeOv
     if planted::is(Bug::ArchivedRequestsSkipped) {
         return Ok(());
     }
-    let oldest = equipment.now().micros() - limits.age_max_us;
+    let oldest = equipment.now().micros() - limits.requests.age_max_us;
     let since = Timestamp::from_micros(oldest).unwrap_or_default();
-    for known in equipment.archive.requests_since(partition, since, limits.keys_max).await? {
+    // A request that is cut off is not told, and may have this many events.
+    let events_max = limits.requests.keys_max.saturating_add(limits.append_events_max.max(DECIDED_EVENTS_MAX));
+    let mut learn = |known: ArchivedRequest| {
         let event = Remembered {
             stream: known.stream,
             first: known.version,
@@ -180,30 +183,35 @@ async fn recall(equipment: &Equipment, ledger: &mut Ledger) -> Result<(), TakeOv
             last_offset: known.offset,
         };
         ledger.learn_request(known.request, &known.event_id, event, known.recorded_at);
-    }
+    };
+    equipment.archive.each_request_since(partition, since, events_max, &mut learn).await?;
     Ok(())
 }
 
 /// Installs committed events that follow what ledger and tail know.
 pub fn install(ledger: &mut Ledger, tail: &Tail, events: Vec<Stored>) {
     for event in &events {
-        let stream = StreamKey::of(event.headers.stream.as_str());
-        ledger.learn_version(stream, event.headers.version);
-        let remembered = Remembered {
-            stream,
-            first: event.headers.version,
-            events: 1,
-            fingerprint: ledger::event_fingerprint(&event.headers.event_type, &event.value),
-            last_offset: event.offset,
-        };
-        let request = StreamKey::of(event.headers.request_key());
+        ledger.learn_version(StreamKey::of(event.headers.stream.as_str()), event.headers.version);
         if !planted::is(Bug::TailRequestsSkipped) {
-            ledger.learn_request(request, &event.headers.id, remembered, event.recorded_at);
+            learn_request(ledger, event);
         }
     }
     if !planted::is(Bug::TailNotKept) {
         tail.push(events);
     }
+}
+
+/// Learns from an event of which request it is.
+pub(super) fn learn_request(ledger: &mut Ledger, event: &Stored) {
+    let remembered = Remembered {
+        stream: StreamKey::of(event.headers.stream.as_str()),
+        first: event.headers.version,
+        events: 1,
+        fingerprint: ledger::event_fingerprint(&event.headers.event_type, &event.value),
+        last_offset: event.offset,
+    };
+    let request = StreamKey::of(event.headers.request_key());
+    ledger.learn_request(request, &event.headers.id, remembered, event.recorded_at);
 }
 
 /// Best effort: nothing rests on it.

@@ -288,7 +288,8 @@ impl Seat {
     }
 }
 
-fn place(known: &Remembered, partition: i32) -> Place {
+/// Where a remembered request's events stand.
+pub(super) fn place(known: &Remembered, partition: i32) -> Place {
     Place { first: known.first, last: known.last(), partition, offset: known.last_offset }
 }
 

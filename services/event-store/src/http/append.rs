@@ -21,6 +21,11 @@ use crate::submit;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
+/// What a key is good for, and for how long.
+pub(super) const IDEMPOTENCY: &str = "A repeat with the same key gets the same answer; another payload under it is refused. \
+    Keys are remembered for a day by default, the newest 5 million of each partition. Beyond that a repeat is still \
+    recognised if it says `no_stream` or a version; with `any` or `stream_exists` it is a new request";
+
 /// Events for one stream.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -64,7 +69,7 @@ pub struct AppendedEvent {
     tag = "streams",
     params(
         ("context" = String, Path), ("stream" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key gets the same answer"),
+        ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY),
         ("ack" = Option<Ack>, Query, description = "`readback`: answered when a committed reader has seen the events"),
     ),
     request_body = AppendRequest,
@@ -73,7 +78,7 @@ pub struct AppendedEvent {
         (status = 409, description = "`state.conflict`: the stream is at another version; `state.value_taken`: another stream \
             holds a unique value"),
         (status = 413, description = "`validation.too_large`"),
-        (status = 422, description = "`validation.*`: nothing was stored"),
+        (status = 422, description = "`validation.*`: nothing was stored; `validation.idempotency_key`: the key was used with another payload"),
         (status = 429, description = "`rate_limit.exceeded`: the partition's queue is full"),
         (status = 503, description = "`state.unavailable`: nothing was stored"),
         (status = 504, description = "`state.unknown`: repeat with the same key"),

@@ -11,7 +11,7 @@ use spina_runtime::{ApiJson, ApiPath, ApiQuery, ApiResult};
 use spina_store::archive::StreamRange;
 use utoipa::ToSchema;
 
-use super::append::idempotency_key;
+use super::append::{IDEMPOTENCY, idempotency_key};
 use super::error::refusal;
 use super::view::EventView;
 use crate::context::Context;
@@ -69,7 +69,7 @@ pub struct CommandAnswer {
     tag = "streams",
     params(
         ("context" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key gets the same answer"),
+        ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY),
         ("ack" = Option<Ack>, Query, description = "`readback`: answered when a committed reader has seen the events"),
     ),
     request_body = CommandRequest,

@@ -28,9 +28,12 @@ impl From<Invalid> for ApiError {
 impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NotOwner(_) | ReadError::Archive(_) | ReadError::Behind(_) => {
-                Self::unavailable(error.to_string(), RETRY_AFTER_S)
-            }
+            ReadError::NotOwner(_)
+            | ReadError::Archive(_)
+            | ReadError::Behind(_)
+            | ReadError::Hidden(_)
+            | ReadError::Log(_)
+            | ReadError::TooFar { .. } => Self::unavailable(error.to_string(), RETRY_AFTER_S),
             ReadError::Decode { cause: DecodeFailure::Schema(ref schema), .. } if schema.is_transient() => {
                 Self::unavailable(error.to_string(), RETRY_AFTER_S)
             }

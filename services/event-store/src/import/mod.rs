@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::decide::append::{Append, Outcome, Submission};
+use crate::decide::recognise::{self, Question, ReadOn};
+use crate::read::stream;
 use claimed::Claimed;
 use elsewhere::Parcel;
 pub use line::ImportLine;
@@ -114,16 +116,18 @@ async fn submit(
     }
     let mut waiting = Vec::with_capacity(queues.len());
     for (queue, (appends, places)) in queues {
+        let questions = appends.iter().map(Question::of_append).collect();
         let (submission, outcomes) = Submission::direct(appends, false);
         // An owner that has just let go drops it: its outcomes will not come.
         let _taken_or_gone = queue.submit(submission).await;
-        waiting.push((places, outcomes));
+        waiting.push(Waiting { places, questions, outcomes });
     }
     let context = Arc::clone(context);
     Ok(Box::pin(async move {
         let delivered = join_all(elsewhere.into_values().map(|parcel| parcel.deliver(&context)));
         let claimed = claimed.map(|claimed| claimed.append(&context));
-        let (here, claimed, delivered) = join3(outcomes(waiting), OptionFuture::from(claimed), delivered).await;
+        let here = outcomes(waiting, stream::reader(&context));
+        let (here, claimed, delivered) = join3(here, OptionFuture::from(claimed), delivered).await;
         let mut judged = judged;
         for (places, known) in here.into_iter().chain(claimed).chain(delivered) {
             for (place, known) in places.into_iter().zip(known) {
@@ -194,13 +198,23 @@ async fn sort(context: &Context, chunk: Lines, routes: &mut Routes) -> Result<So
     Ok(sorted)
 }
 
+/// Appends of a partition that were submitted together.
+struct Waiting {
+    /// Their places in the chunk.
+    places: Vec<usize>,
+    /// Whether they were accepted before, in the order of the places.
+    questions: Vec<Option<Question>>,
+    outcomes: oneshot::Receiver<Vec<Outcome>>,
+}
+
 /// What became of the appends of this process.
-async fn outcomes(waiting: Vec<(Vec<usize>, oneshot::Receiver<Vec<Outcome>>)>) -> Vec<(Vec<usize>, Vec<Judged>)> {
+async fn outcomes(waiting: Vec<Waiting>, read: ReadOn) -> Vec<(Vec<usize>, Vec<Judged>)> {
     let deadline = Instant::now() + CHUNK_TIMEOUT;
     let mut known = Vec::with_capacity(waiting.len());
-    for (places, outcomes) in waiting {
+    for Waiting { places, questions, outcomes } in waiting {
         let outcomes = tokio::time::timeout_at(deadline, outcomes).await.ok().and_then(Result::ok).unwrap_or_default();
-        known.push((places, outcomes.into_iter().map(Verdict::of).collect()));
+        let told = recognise::all_told(outcomes, questions, &read).await;
+        known.push((places, told.into_iter().map(Verdict::of).collect()));
     }
     known
 }

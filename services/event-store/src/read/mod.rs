@@ -10,6 +10,7 @@ pub mod page;
 mod places;
 #[cfg(test)]
 mod samples;
+pub mod scan;
 pub mod snapshots;
 pub mod state;
 pub mod stream;

@@ -62,15 +62,17 @@ pub async fn fold_from(context: &Context, stream: &StreamId, known: Option<State
 async fn further(context: &Context, stream: &StreamId, begin: Option<State>, until: Until) -> Result<State, ReadError> {
     let aggregate = context.deciders.of(stream.category());
     let mut state = begin.unwrap_or_else(|| aggregate.begin());
+    let mut begin = 0;
     loop {
         let range = StreamRange { from: state.version.plus(1), backward: false, limit: PAGE };
-        let part = stream::read(context, stream, range).await?;
+        let part = stream::read_on(context, stream, range, begin).await?;
         let whole_page = part.events.len() == PAGE as usize;
         for event in &part.events {
             if !until.includes(event.headers.version, event.headers.time) {
                 return Ok(state);
             }
             let version = event.headers.version;
+            begin = event.position.offset + 1;
             state = aggregate.fold(state, event).map_err(|cause| ReadError::Fold { version, cause })?;
         }
         if !whole_page {

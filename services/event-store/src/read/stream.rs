@@ -1,12 +1,19 @@
 //! Reading a stream: the archive plus the owner's tail, so that everything acknowledged is in it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
 use spina_core::aggregate::Unfit;
 use spina_core::{Position, Recorded, StreamId, Version};
+use spina_log::LogError;
 use spina_store::StoreError;
 use spina_store::archive::{Stored, StreamPart as ArchivedPart, StreamRange, TimeRange};
 
 use super::gapless::is_gapless;
+use super::scan::{self, Stretch};
 use crate::context::Context;
+use crate::decide::recognise::ReadOn;
 use crate::decide::tail::TailPart;
 use crate::read::decode::{self, DecodeFailure};
 
@@ -22,6 +29,23 @@ pub enum ReadError {
     /// Neither archive nor tail have all that was acknowledged.
     #[error("the archive of partition {0} is behind and fills from the log; this stream can be read when it is there")]
     Behind(i32),
+    /// Something in the log is not settled.
+    #[error("an open transaction hides what is committed to partition {0}; `spina doctor` tells which")]
+    Hidden(i32),
+    /// The log did not answer.
+    #[error("the log cannot be read: {0}")]
+    Log(#[source] LogError),
+    /// The context is not archived, and its log is too long for a stream to be found in it.
+    #[error(
+        "the context keeps no archive, and reading partition {partition} of its log for the stream takes longer than \
+         {limit:?}; `spina replay` reads it in any time, `archive: true` in context.yaml makes streams readable at once"
+    )]
+    TooFar {
+        /// The partition.
+        partition: i32,
+        /// How long it may take.
+        limit: Duration,
+    },
     /// An event does not fit the aggregate that folds it.
     #[error("version {version} of the stream cannot be folded: {cause}")]
     Fold {
@@ -54,6 +78,16 @@ pub async fn read(context: &Context, stream: &StreamId, range: StreamRange) -> R
     read_within(context, stream, range, TimeRange::default()).await
 }
 
+/// The same; what the range asks for stands in the log at this offset or behind it.
+pub async fn read_on(
+    context: &Context,
+    stream: &StreamId,
+    range: StreamRange,
+    begin: i64,
+) -> Result<StreamPart, ReadError> {
+    decoded(context, read_stored(context, stream, range, TimeRange::default(), begin).await?).await
+}
+
 /// Reads a part of a stream, without the events that did not happen in time.
 pub async fn read_within(
     context: &Context,
@@ -61,12 +95,26 @@ pub async fn read_within(
     range: StreamRange,
     times: TimeRange,
 ) -> Result<StreamPart, ReadError> {
-    let (stored, last) = read_stored(context, stream, range, times).await?;
+    decoded(context, read_stored(context, stream, range, times, 0).await?).await
+}
+
+async fn decoded(context: &Context, (stored, last): (Vec<Stored>, Version)) -> Result<StreamPart, ReadError> {
     let mut events = Vec::with_capacity(stored.len());
     for event in stored {
         events.push(recorded(context, event).await?);
     }
     Ok(StreamPart { events, last })
+}
+
+/// Reads for those who look for the events of a request.
+pub fn reader(context: &Arc<Context>) -> ReadOn {
+    let context = Arc::clone(context);
+    Arc::new(move |stream, from, limit| {
+        let context = Arc::clone(&context);
+        let range = StreamRange { from, backward: false, limit };
+        let read = async move { read_stored(&context, &stream, range, TimeRange::default(), 0).await };
+        read.map(|read| read.map(|(events, _)| events).map_err(|error| error.to_string())).boxed()
+    })
 }
 
 /// The tail first, then the archive: what leaves the tail in between is in the archive by then.
@@ -75,11 +123,12 @@ async fn read_stored(
     stream: &StreamId,
     range: StreamRange,
     times: TimeRange,
+    begin: i64,
 ) -> Result<(Vec<Stored>, Version), ReadError> {
     let partition = context.partition_of(stream);
     let owned = context.owned(partition).ok_or(ReadError::NotOwner(partition))?;
-    let TailPart { events: tail, whole: tail_is_whole } = owned.tail.of_stream(stream);
-    if !tail_is_whole && tail.is_empty() {
+    let TailPart { events: tail, whole: tail_is_whole, held_from } = owned.tail.of_stream(stream);
+    if context.archives && !tail_is_whole && tail.is_empty() {
         return Err(ReadError::Behind(partition));
     }
     let first_in_tail = tail.first().map(|event| event.headers.version);
@@ -88,6 +137,10 @@ async fn read_stored(
         first_in_tail.is_some_and(|first| first <= Version(1) || (!range.backward && first <= range.from));
     let archived = if whole_in_tail {
         ArchivedPart { events: Vec::new(), last: Version::NONE }
+    } else if !context.archives {
+        let stretch = Stretch { partition, from: begin, until: held_from };
+        let (events, last) = scan::scan(context, stream, stretch, range, times).await?;
+        ArchivedPart { events, last }
     } else {
         context.shared.store.read_stream(context.name(), stream, range, times).await?
     };

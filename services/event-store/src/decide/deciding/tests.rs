@@ -80,8 +80,9 @@ impl Part {
             let data = json!({"cents": 10}).as_object().unwrap().clone();
             async { Ok(State { version: Version(1), data, ..State::default() }) }.boxed()
         });
+        let read: ReadOn = Arc::new(|_, _, _| async { Err("it is away".to_owned()) }.boxed());
         let ledger = Ledger::new(RequestLimits { keys_max: 100, age_max_us: i64::MAX });
-        Self { deciding: Deciding::new(deciders, load), ledger, window: 1 }
+        Self { deciding: Deciding::new(deciders, load, read), ledger, window: 1 }
     }
 
     /// The archive has one event of the stream.
@@ -206,4 +207,24 @@ fn a_repeat_is_the_ledgers_to_answer() {
     assert!(matches!(part.ledger.judge(2, again.appends[0].ask()).verdict, Verdict::Repeat(_)));
     let other = part.deciding.decide(change(0, "till-1", 9), &part.ledger).unwrap();
     assert!(matches!(part.ledger.judge(2, other.appends[0].ask()).verdict, Verdict::KeyReused));
+}
+
+#[tokio::test]
+async fn a_record_that_may_be_forgotten_is_looked_for_and_holds_back_those_behind_it() {
+    let mut part = Part::new().archived("till-1");
+    let expecting = |offset, expected| {
+        let mut submission = change(offset, "till-1", 10);
+        submission.intent.as_mut().unwrap().expected = expected;
+        submission
+    };
+    assert!(part.again(expecting(0, ExpectedVersion::NoStream)).is_none());
+    assert!(part.take(1, "till-2", 5).is_none(), "it was published later");
+    let loaded = part.deciding.loaded().await.unwrap();
+    let mut ready = part.deciding.install(loaded).into_iter();
+    let first = part.again(ready.next().unwrap()).unwrap();
+    assert!(matches!(first.appends[0].answer(), Some(Outcome::Unavailable(_))), "the archive is away: {first:?}");
+    assert!(part.again(ready.next().unwrap()).is_some());
+    // Nothing stands behind a version that the stream is not beyond.
+    assert!(part.again(expecting(2, ExpectedVersion::Exact(Version(1)))).is_none(), "its state is folded");
+    assert!(matches!(part.deciding.loaded().await, Some(Loaded::State(..))));
 }

@@ -157,7 +157,13 @@ impl Recollection for NoArchive {
         unreachable!("healing asks the ledger")
     }
 
-    async fn requests_since(&self, _: i32, _: Timestamp, _: usize) -> Result<Vec<ArchivedRequest>, StoreError> {
+    async fn each_request_since(
+        &self,
+        _: i32,
+        _: Timestamp,
+        _: usize,
+        _: &mut (dyn FnMut(ArchivedRequest) + Send),
+    ) -> Result<(), StoreError> {
         unreachable!("healing asks the ledger")
     }
 

@@ -33,6 +33,11 @@ impl MemoryArchive {
         self.lock().away = away;
     }
 
+    /// Whether it does not answer.
+    pub fn is_away(&self) -> bool {
+        self.lock().away
+    }
+
     /// Everything in it is gone.
     pub fn lose(&self) {
         let mut inner = self.lock();
@@ -94,12 +99,13 @@ impl Recollection for MemoryArchive {
         Ok(())
     }
 
-    async fn requests_since(
+    async fn each_request_since(
         &self,
         _partition: i32,
         since: Timestamp,
         limit: usize,
-    ) -> Result<Vec<ArchivedRequest>, StoreError> {
+        tell: &mut (dyn FnMut(ArchivedRequest) + Send),
+    ) -> Result<(), StoreError> {
         let inner = self.asked()?;
         let recent: Vec<&Stored> = inner.events.iter().filter(|event| event.recorded_at >= since).collect();
         let newest = recent.len().saturating_sub(limit);
@@ -112,7 +118,8 @@ impl Recollection for MemoryArchive {
             fingerprint: event_fingerprint(&event.headers.event_type, &event.value),
             recorded_at: event.recorded_at,
         };
-        Ok(recent[newest..].iter().map(request).collect())
+        recent[newest..].iter().map(request).for_each(tell);
+        Ok(())
     }
 
     async fn announce(&self, _owner: &Owner) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::World;
 use super::process::Route;
 use crate::decide::append::{Append, NewEvent, Outcome, Submission, Trace};
+use crate::decide::recognise::{Question, all_told};
 
 /// Requests of one client.
 const REQUESTS: u64 = 8;
@@ -30,6 +31,11 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// Another payload for the same place.
+    fn instead_of(self, wish: Self) -> Self {
+        Self { events: self.events, ..wish }
+    }
+
     /// As a partition takes it.
     pub fn append(&self) -> Append {
         let stream = self.stream.parse().expect("streams of the world have names");
@@ -82,10 +88,10 @@ async fn again(world: &Rc<World>, done: &[Wish]) {
     let mut wish = done[world.chance(|rng| rng.below(done.len() as u64)) as usize].clone();
     match world.chance(|rng| rng.below(4)) {
         0 => {
-            let key = wish.append().request_id;
-            wish = Wish { request: Some(key), ..world.wish(&format!("other-{}", world.tick())) };
+            let (key, other) = (wish.append().request_id, world.wish(&format!("other-{}", world.tick())));
+            wish = Wish { request: Some(key), ..if world.forgetful { other.instead_of(wish) } else { other } };
         }
-        1 => {
+        1 if !world.forgetful => {
             let stream = world.streams[world.chance(|rng| rng.below(world.streams.len() as u64)) as usize].clone();
             wish.stream = stream;
         }
@@ -142,7 +148,9 @@ async fn send(world: &Rc<World>, route: &Route, wishes: &[Wish]) -> Vec<history:
     let invoked = world.tick();
     let taken = route.queue.try_send(submission).is_ok();
     let answer = async { if taken { answer.await.unwrap_or_default() } else { Vec::new() } };
-    let told = timeout(Duration::from_millis(patience), answer).await.unwrap_or_default();
+    let questions = wishes.iter().map(|wish| Question::of_append(&wish.append())).collect();
+    let told = async { all_told(answer.await, questions, &world.reader()).await };
+    let told = timeout(Duration::from_millis(patience), told).await.unwrap_or_default();
     let completed = world.tick();
     let silence = if taken { Outcome::Unknown } else { Outcome::Unavailable("not taken") };
     let told = told.into_iter().chain(std::iter::repeat(silence));
@@ -160,6 +168,7 @@ impl World {
         let stream = self.streams[self.chance(|rng| rng.below(self.streams.len() as u64)) as usize].clone();
         let known = self.known.borrow().get(&stream).copied().unwrap_or(0);
         let expected = match self.chance(|rng| rng.below(20)) {
+            0..=6 | 18.. if self.forgetful => ExpectedVersion::Exact(Version(known)),
             0..=6 => ExpectedVersion::Any,
             7..=13 => ExpectedVersion::Exact(Version(known)),
             14 => ExpectedVersion::Exact(Version(known + 1)),

@@ -53,7 +53,9 @@ use super::command::Deciders;
 use super::deciding::Deciding;
 use super::equipment::Equipment;
 use super::partition::WindowLimits;
+use super::recognise::ReadOn;
 use super::reply::ReplyType;
+use super::takeover::stored;
 use super::window::Imprint;
 use crate::commands::GroupOffsets;
 use crate::config::EventStoreConfig;
@@ -86,6 +88,8 @@ pub struct World {
     assignment: watch::Sender<Assignment>,
     commands: CommandsTopic,
     streams: Vec<String>,
+    /// Next to nothing is remembered, and everybody says which version they expect.
+    forgetful: bool,
     /// The last version that any client heard of.
     known: RefCell<BTreeMap<String, u64>>,
     operations: RefCell<Vec<Operation>>,
@@ -103,6 +107,8 @@ impl World {
     fn new(seed: u64) -> Self {
         let log = MemoryLog::default();
         let severity = Severity::default();
+        let mut rng = Rng::new(seed, 1);
+        let forgetful = rng.percent(25);
         log.set_network(Weather::new(seed, severity.clone()));
         let paid = EventType {
             kind: TypeKind::Event,
@@ -113,7 +119,7 @@ impl World {
             shape: Arc::new(Shape::compile(SCHEMA).expect("the schema is sound")),
         };
         Self {
-            rng: RefCell::new(Rng::new(seed, 1)),
+            rng: RefCell::new(rng),
             log,
             severity,
             archive: MemoryArchive::default(),
@@ -121,6 +127,7 @@ impl World {
             assignment: watch::Sender::new(Assignment { process: 0, generation: 1 }),
             commands: CommandsTopic::default(),
             streams: (1..=3).map(|n| format!("account-{n}")).collect(),
+            forgetful,
             known: RefCell::default(),
             operations: RefCell::default(),
             complaints: RefCell::default(),
@@ -169,11 +176,12 @@ impl World {
         Some(routes[self.chance(|rng| rng.below(routes.len() as u64)) as usize].clone())
     }
 
-    fn limits() -> Limits {
+    fn limits(&self) -> Limits {
+        let keys_max = if self.forgetful { 2 } else { 10_000 };
         Limits {
             lanes: 3,
             window: WindowLimits { events_max: 4, bytes_max: 1_000 },
-            requests: RequestLimits { keys_max: 10_000, age_max_us: 3_600_000_000 },
+            requests: RequestLimits { keys_max, age_max_us: 3_600_000_000 },
             tail_bytes_max: 1 << 20,
             ..EventStoreConfig::default().limits()
         }
@@ -196,7 +204,7 @@ impl World {
                 epoch: 0,
                 reply_type: Arc::new(ReplyType { schema_id: 2, shape: Arc::clone(&self.reply_shape) }),
             },
-            limits: Self::limits(),
+            limits: self.limits(),
             lanes: Arc::new(self.log.clone()),
             log: Arc::new(self.log.clone()),
             archive: Arc::new(self.archive.clone()),
@@ -214,11 +222,30 @@ impl World {
     }
 
     /// Nothing here is to be decided: appends only.
-    fn deciding() -> Deciding {
+    fn deciding(&self) -> Deciding {
         let context = "test".parse().expect("it is a name");
         let catalog = Catalog::of(&context, []).expect("nothing is in it");
         let deciders = Deciders { catalog: Arc::new(catalog), aggregates: Arc::default(), event_bytes_max: 0 };
-        Deciding::new(deciders, Arc::new(|_, _| futures::future::ready(Err("there is none".to_owned())).boxed()))
+        let load = |_, _| futures::future::ready(Err("there is none".to_owned())).boxed();
+        Deciding::new(deciders, Arc::new(load), self.reader())
+    }
+
+    /// Reads what tail and archive have together, which is what is committed; while the archive is away it reads nothing.
+    fn reader(&self) -> ReadOn {
+        let (log, archive) = (self.log.clone(), self.archive.clone());
+        Arc::new(move |stream, from, limit| {
+            let (log, archive) = (log.clone(), archive.clone());
+            let read = async move {
+                sleep(Duration::from_millis(3)).await;
+                if archive.is_away() {
+                    return Err("the archive is away".to_owned());
+                }
+                let events = log.committed(&named(names::events_topic), 0).into_iter().filter_map(stored);
+                let events = events.filter(|event| event.headers.stream == stream && event.headers.version >= from);
+                Ok(events.take(limit as usize).collect())
+            };
+            read.boxed()
+        })
     }
 
     fn assign(&self, process: usize) {

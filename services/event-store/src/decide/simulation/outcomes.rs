@@ -35,7 +35,7 @@ async fn told(world: &World) -> (Outcome, Option<Outcome>, Ended, Vec<String>) {
     let equipment = world.equipment(1);
     let taken = take_over(&equipment).await.unwrap();
     let (queue, submissions) = mpsc::channel(8);
-    let owner = Partition::new(equipment, taken, World::deciding(), submissions).run(CancellationToken::new());
+    let owner = Partition::new(equipment, taken, world.deciding(), submissions).run(CancellationToken::new());
     let client = async {
         let wish = wish(world, "account-1", "e");
         let mut told = Vec::new();
@@ -150,7 +150,7 @@ async fn priority_goes_before_all_that_waits_except_its_own_stream() {
         answers.push(answer);
     }
     drop(queue);
-    let ended = Partition::new(equipment, taken, World::deciding(), submissions).run(CancellationToken::new()).await;
+    let ended = Partition::new(equipment, taken, world.deciding(), submissions).run(CancellationToken::new()).await;
     assert_eq!(ended, Ended::Drained);
     let log = logged(&world);
     let at = |id: &str| log.iter().position(|logged| logged == id).unwrap();

@@ -101,7 +101,7 @@ async fn own(world: &Rc<World>, me: usize) {
     world.processes[me].route.replace(Some(route.clone()));
     let (drain, served) = (CancellationToken::new(), CancellationToken::new());
     let (epoch, commands_from) = (Taken::epoch(&taken), taken.commands_from);
-    let partition = Partition::new(equipment, taken, World::deciding(), submissions);
+    let partition = Partition::new(equipment, taken, world.deciding(), submissions);
     let serve = async {
         partition.run(drain.clone()).await;
         served.cancel();

@@ -71,8 +71,9 @@ impl RowBatch {
     }
 }
 
-/// First statement of the transaction: it takes the row's lock, so a rival waits here and then finds the lease lost.
-const MOVE_CHECKPOINT: &str = "UPDATE spina.models SET next_offsets = $5 \
+/// First statement of the transaction: it takes the row's lock, so a rival waits here and then finds the lease lost. What is
+/// filled is not paused: a pause that was told as failed and was remembered all the same does not outlast the next batch.
+const MOVE_CHECKPOINT: &str = "UPDATE spina.models SET next_offsets = $5, paused = false \
     WHERE context = $1 AND model = $2 AND slot = $3 AND generation = $4 AND next_offsets = $6";
 
 impl Store {

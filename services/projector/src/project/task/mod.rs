@@ -116,14 +116,19 @@ impl ModelTask {
     }
 
     async fn take_over(&mut self) -> Result<(), StoreError> {
-        let parts = Arc::clone(&self.neighbours.parts);
-        let rows = parts.store.models(&parts.name.context).await?;
-        let row = |slot| rows.iter().find(|row| row.model == parts.name.model && row.slot == slot);
-        self.take_live(row(Slot::Live).is_some_and(|row| row.paused)).await?;
-        match row(Slot::Rebuild) {
-            Some(rebuild) => self.take_rebuild(rebuild).await,
+        let paused = self.row(Slot::Live).await?.is_some_and(|row| row.paused);
+        self.take_live(paused).await?;
+        // Only now: a swap that the predecessor's death left under way has ended when the live table is taken.
+        match self.row(Slot::Rebuild).await? {
+            Some(rebuild) => self.take_rebuild(&rebuild).await,
             None => Ok(()),
         }
+    }
+
+    async fn row(&mut self, slot: Slot) -> Result<Option<ModelRow>, StoreError> {
+        let Parts { store, name, .. } = &*self.neighbours.parts;
+        let rows = store.models(&name.context).await?;
+        Ok(rows.into_iter().find(|row| row.model == name.model && row.slot == slot))
     }
 
     async fn take_rebuild(&mut self, row: &ModelRow) -> Result<(), StoreError> {

@@ -55,4 +55,5 @@ mod sinking;
 mod subscribers;
 mod subscribing;
 mod telling;
+mod undecodable;
 mod validation;

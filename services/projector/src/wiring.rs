@@ -171,6 +171,7 @@ async fn begin(ctx: Context<ProjectorConfig>, servers: Servers, waiting: Waiting
             model,
             store: servers.store.clone(),
             log: servers.log.clone(),
+            voice: servers.voice.clone(),
             topic: topic.clone(),
             batch_records_max: ctx.config.batch_records_max.max(1),
             metrics: handle.metrics.clone(),
@@ -179,7 +180,6 @@ async fn begin(ctx: Context<ProjectorConfig>, servers: Servers, waiting: Waiting
             parts,
             partitions: definition.partitions,
             schemas: servers.schemas.clone(),
-            voice: servers.voice.clone(),
             rebuild_turns: Arc::clone(&servers.rebuild_turns),
             stopping: ctx.shutdown.stopping(),
         };

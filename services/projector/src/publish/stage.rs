@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use bytes::Bytes;
 use spina_codec::catalog::SchemaCache;
+use spina_codec::dead_letter::{Unhandled, headers_of};
 use spina_codec::headers::{
     CE_CORRELATION_ID, CE_ID, CE_SEQUENCE, CE_SOURCE, CE_SPECVERSION, CE_SPECVERSION_VALUE, CE_SUBJECT, CE_TIME,
-    CE_TYPE, SPINA_ERROR, TRACEPARENT, TRACESTATE,
+    CE_TYPE, TRACEPARENT, TRACESTATE,
 };
 use spina_codec::shape::Shape;
 use spina_codec::{Headers, frame, recorded, subject};
@@ -17,9 +18,6 @@ use spina_log::{Fetched, NewRecord, names};
 use spina_rules::publish::Published;
 use spina_runtime::processor::{Input, Output, Processor, Stage};
 use tracing::error;
-
-/// Longest reason in a dead letter, in characters.
-const REASON_CHARS_MAX: usize = 1_000;
 
 /// Writes what it is given; it has nothing to remember.
 pub struct PassOn;
@@ -139,9 +137,14 @@ impl Publishing {
 
     /// The event as it came, and why it could not be published.
     fn dead_letter(&self, record: &Fetched, reason: &str) -> NewRecord {
-        let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
-        let mut headers = record.headers.clone();
-        headers.push(SPINA_ERROR, Some(reason.as_bytes()));
+        let headers = headers_of(&Unhandled {
+            place: (&record.topic, record.partition, record.offset),
+            timestamp_ms: record.timestamp_ms,
+            headers: &record.headers,
+            class: "unpublishable",
+            message: reason,
+            reader: &self.topic,
+        });
         NewRecord {
             topic: Arc::clone(&self.dead_letters),
             partition: record.partition,

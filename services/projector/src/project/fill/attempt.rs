@@ -114,7 +114,9 @@ impl Fill {
         }
         let due = attempt.pending.due(attempt.last_write, self.records_max);
         if attempt.held.is_some() || attempt.order.is_some() || due <= Instant::now() {
-            attempt.writing = Some(self.write(attempt.pending.take()));
+            let gathered = attempt.pending.take();
+            self.parts.tell_undecodable(&gathered.letters).await?;
+            attempt.writing = Some(self.write(gathered));
         }
         Ok(())
     }

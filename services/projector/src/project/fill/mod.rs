@@ -8,12 +8,14 @@
 //! attempt: read -> take (parked? decided? project) -> Pending -> write, and orders of people between two batches
 //! ```
 //!
-//! An event that the model cannot take is parked with its key while the live table is filled; a rebuild stops at it.
+//! An event that the model cannot take is parked with its key while the live table is filled; a rebuild stops at it. A record
+//! that is no event is told to the dead letters of its topic, too.
 
 mod attempt;
 mod order;
 mod parking;
 mod trouble;
+mod undecodable;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::decode::{Decoder, NotDecoded};
 use super::failure::{Failure, Poison};
+use super::topic::Voice;
 use crate::metrics::ModelMetrics;
 pub use order::{Order, Settled};
 use parking::Parking;
@@ -43,7 +46,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 const ORDERS_MAX: usize = 8;
 
 /// What a fill works with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Parts {
     /// The model's name.
     pub name: ModelName,
@@ -53,6 +56,8 @@ pub struct Parts {
     pub store: Store,
     /// The brokers.
     pub log: LogConfig,
+    /// What topics are told with.
+    pub voice: Voice,
     /// The events topic.
     pub topic: String,
     /// Most records of a batch.

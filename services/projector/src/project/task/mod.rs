@@ -20,7 +20,7 @@ use super::fill::{Ended, Fill, Goal, Order, Parts, Report};
 use super::handle::{Handle, Request};
 use super::report::LiveReport;
 use super::status::State;
-use super::topic::{Teller, Voice};
+use super::topic::Teller;
 
 /// Pause before the database is asked again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -33,8 +33,6 @@ pub struct Neighbours {
     pub partitions: usize,
     /// Schemas by id.
     pub schemas: SchemaCache,
-    /// What topics are told with.
-    pub voice: Voice,
     /// As many turns as rebuilds may run at a time in this process.
     pub rebuild_turns: Arc<Semaphore>,
     /// Cancelled when the process stops.
@@ -184,8 +182,7 @@ impl ModelTask {
         self.handle.set_state(State::Running);
         let report = LiveReport(Arc::clone(&self.handle));
         let (fill, orders) = self.fill(Slot::Live, lease);
-        let voice = self.neighbours.voice.clone();
-        let teller = parts.model.has_topic().then(|| Teller::new(parts, Arc::clone(&self.handle), voice));
+        let teller = parts.model.has_topic().then(|| Teller::new(parts, Arc::clone(&self.handle)));
         self.live = Some(self.start(fill, orders, report, teller));
         Ok(())
     }

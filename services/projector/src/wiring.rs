@@ -80,7 +80,7 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
         }
         Ok(())
     });
-    Ok(http::api(handles, behind))
+    Ok(http::api(handles, behind, ctx.shutdown.draining()))
 }
 
 /// Makes the models of a context known, so that they can be asked for from the start.
@@ -175,6 +175,7 @@ async fn begin(ctx: Context<ProjectorConfig>, servers: Servers, waiting: Waiting
             topic: topic.clone(),
             batch_records_max: ctx.config.batch_records_max.max(1),
             metrics: handle.metrics.clone(),
+            feed: Arc::clone(&handle.feed),
         });
         let neighbours = Neighbours {
             parts,

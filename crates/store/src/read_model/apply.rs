@@ -60,6 +60,11 @@ impl RowBatch {
         self
     }
 
+    /// The keys of the rows.
+    pub fn keys(&self) -> impl Iterator<Item = &[Cell]> {
+        self.rows.iter().map(|(key, _)| key.as_slice())
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -108,7 +113,7 @@ impl Store {
         }
         write(&transaction, &table(name, slot), shape, batch).await?;
         if batch.told && !batch.is_empty() {
-            let keys: Vec<&[Cell]> = batch.rows.iter().map(|(key, _)| key.as_slice()).collect();
+            let keys: Vec<&[Cell]> = batch.keys().collect();
             execute(&transaction, &changed(name, shape, &keys)?).await?;
         }
         letters::write(&transaction, name, slot, &batch.letters).await?;

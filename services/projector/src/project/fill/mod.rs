@@ -25,14 +25,15 @@ use spina_core::Change;
 use spina_log::{Fetched, LogConfig};
 use spina_rules::projection::Model;
 use spina_runtime::shutdown::sleep;
-use spina_store::Store;
 use spina_store::dead_letters::{Place, Refusal, Verdict};
-use spina_store::read_model::{Lease, ModelName, Resumed, Slot};
+use spina_store::read_model::{Applied, Lease, ModelName, Resumed, RowBatch, Slot};
+use spina_store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::decode::{Decoder, NotDecoded};
 use super::failure::{Failure, Poison};
+use super::feed::Feed;
 use super::topic::Voice;
 use crate::metrics::ModelMetrics;
 pub use order::{Order, Settled};
@@ -64,12 +65,30 @@ pub struct Parts {
     pub batch_records_max: usize,
     /// What is counted.
     pub metrics: ModelMetrics,
+    /// Who follows the live table's rows learns of changes here.
+    pub feed: Arc<Feed>,
 }
 
 impl Parts {
     /// Whether changes of the table are noted for a topic. A table beside the live one says nothing before it is live.
     pub fn tells(&self, slot: Slot) -> bool {
         self.model.has_topic() && slot == Slot::Live
+    }
+
+    /// Applies a batch, and tells those who follow the live table.
+    async fn apply(&self, slot: Slot, lease: &Lease, next: &[i64], rows: RowBatch) -> Result<Applied, StoreError> {
+        let rows = rows.told(self.tells(slot));
+        let followed = slot == Slot::Live && self.feed.is_followed();
+        let applied = self.store.apply(&self.name, slot, self.model.shape(), lease, next, &rows).await;
+        if followed {
+            match applied {
+                Ok(Applied::Committed) => self.feed.changed(rows.keys().map(<[_]>::to_vec).collect()),
+                Ok(Applied::LeaseLost) => {}
+                // It may have been committed.
+                Err(_) => self.feed.anything(),
+            }
+        }
+        applied
     }
 }
 

@@ -187,10 +187,8 @@ impl Fill {
 
     /// One transaction that leaves the checkpoint where it is.
     async fn store(&mut self, batch: Batch, changes: LetterChanges) -> Result<(), Refused> {
-        let parts = &self.parts;
-        let rows = RowBatch::from(batch).with_letters(changes).told(parts.tells(self.slot));
-        let (shape, next) = (parts.model.shape(), &self.lease.next_offsets);
-        match parts.store.apply(&parts.name, self.slot, shape, &self.lease, next, &rows).await {
+        let rows = RowBatch::from(batch).with_letters(changes);
+        match self.parts.apply(self.slot, &self.lease, &self.lease.next_offsets, rows).await {
             Ok(Applied::Committed) => Ok(()),
             Ok(Applied::LeaseLost) => Err(Refused::Trouble(lease_lost())),
             Err(error) if error.is_refused_value() => Err(Refused::Value(told(&error))),

@@ -180,6 +180,8 @@ impl ModelTask {
         let parts = Arc::clone(&self.neighbours.parts);
         parts.store.keep_changes(&parts.name, parts.model.shape(), parts.model.has_topic()).await?;
         self.handle.set_state(State::Running);
+        // It may be another table than before, or one that another process has filled meanwhile.
+        self.handle.feed.anything();
         let report = LiveReport(Arc::clone(&self.handle));
         let (fill, orders) = self.fill(Slot::Live, lease);
         let teller = parts.model.has_topic().then(|| Teller::new(parts, Arc::clone(&self.handle)));

@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod evolving;
 mod example;
+mod following;
 mod forwarding;
 mod fresh;
 mod idempotency;

@@ -53,7 +53,9 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
     let readings = readings::load(common, &contexts, &upcasters).context("read the upcasters")?;
     let definitions = load(&common.topology_dir, &common.schemas_dir, &contexts, &readings);
     let definitions = definitions.context("read the definitions")?;
+    let description = http::describe(&definitions);
     let published = publish::load(&common.schemas_dir, &contexts).context("read what is published")?;
+    let topics: Vec<String> = published.iter().map(publish::Declared::topic).collect();
     publish::start(&ctx, published, &readings);
     let handles = Handles::default();
     let metrics = ProjectorMetrics::new(&ctx.metrics);
@@ -70,6 +72,7 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
             schemas: servers.schemas.clone(),
             admin: Arc::clone(&servers.admin),
             contexts: names.clone(),
+            published: topics,
         });
         started.tasks.spawn("jobs", watch(&started, &servers, names).run());
         started.readiness.set("servers", Condition::Ready);
@@ -80,7 +83,7 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
         }
         Ok(())
     });
-    Ok(http::api(handles, behind, ctx.shutdown.draining()))
+    Ok(http::api(description, handles, behind, ctx.shutdown.draining()))
 }
 
 /// Makes the models of a context known, so that they can be asked for from the start.

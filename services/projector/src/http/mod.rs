@@ -2,6 +2,7 @@
 
 mod changes;
 mod dead_letters;
+mod described;
 mod error;
 mod jobs;
 mod models;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
 use crate::project::{Ends, Handle, Handles};
+pub use described::describe;
 
 /// Most clients that follow changes at a time.
 const FOLLOWERS_MAX: usize = 256;
@@ -89,6 +91,8 @@ pub struct Behind {
     pub admin: Arc<Admin>,
     /// The contexts that are declared.
     pub contexts: Vec<ContextName>,
+    /// The topics that they publish.
+    pub published: Vec<String>,
 }
 
 impl Served {
@@ -109,7 +113,12 @@ impl Served {
 }
 
 /// Routes and their description.
-pub fn api(handles: Handles, behind: Arc<OnceLock<Behind>>, draining: CancellationToken) -> Api {
+pub fn api(
+    description: utoipa::openapi::OpenApi,
+    handles: Handles,
+    behind: Arc<OnceLock<Behind>>,
+    draining: CancellationToken,
+) -> Api {
     let served = Served { handles, behind, followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)), draining };
     let following = Router::new().route("/v1/{context}/models/{model}/changes", get(changes::follow));
     let routes = Router::new()
@@ -139,5 +148,5 @@ pub fn api(handles: Handles, behind: Arc<OnceLock<Behind>>, draining: Cancellati
         .route("/v1/jobs/{id}/resume", post(jobs::resume))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
         .with_state(served.clone());
-    Api::new(Description::openapi()).routes(routes).streaming(following.with_state(served))
+    Api::new(description).routes(routes).streaming(following.with_state(served))
 }

@@ -176,8 +176,19 @@ impl Bench {
 
     /// The requests of an arm or a trial in a round.
     pub fn script(&self, name: &str, round: u32) -> Arc<Script> {
+        self.script_in("bench", name, round)
+    }
+
+    /// The same for another context than `bench`.
+    pub fn script_in(&self, context: &'static str, name: &str, round: u32) -> Arc<Script> {
         let seed = self.args.seed.wrapping_add(u64::from(round) << 8);
-        Arc::new(Script::new(format!("{:x}-{name}-{round}", self.run), seed, Arc::clone(&self.payloads)))
+        let name = format!("{:x}-{name}-{round}", self.run);
+        Arc::new(Script::new(name, seed, Arc::clone(&self.payloads)).in_context(context))
+    }
+
+    /// Starts a projector for a trial.
+    pub async fn start_projector(&self) -> anyhow::Result<Child> {
+        self.servers.start_projector(&self.folder).await
     }
 
     /// Where the event-store listens.

@@ -76,6 +76,7 @@ fn entry(rng: &mut Rng) -> Map<String, Value> {
 #[derive(Debug)]
 pub struct Script {
     name: String,
+    context: &'static str,
     seed: u64,
     payloads: Arc<Payloads>,
     zipf: Zipf,
@@ -91,7 +92,17 @@ impl Script {
             (id, partition)
         };
         let streams = (0..STREAMS).map(stream).collect();
-        Self { name, seed, payloads, zipf: Zipf::new(STREAMS, SKEW), streams }
+        Self { name, context: "bench", seed, payloads, zipf: Zipf::new(STREAMS, SKEW), streams }
+    }
+
+    /// The same requests to another context than `bench`.
+    #[must_use]
+    pub fn in_context(self, context: &'static str) -> Self {
+        Self { context, ..self }
+    }
+
+    fn path(&self, stream: &str) -> String {
+        format!("/v1/{}/streams/{stream}/events", self.context)
     }
 
     fn pick(&self, n: u64) -> (&(StreamId, i32), &Encoded) {
@@ -117,7 +128,7 @@ impl Script {
     /// Path and body of its append.
     pub fn append(&self, n: u64) -> (String, Bytes) {
         let ((stream, _), payload) = self.pick(n);
-        let path = format!("/v1/bench/streams/{stream}/events");
+        let path = self.path(stream.as_str());
         let (id, data) = (self.id(n), &payload.json);
         (path, format!(r#"{{"events":[{{"type":"EntryPosted","id":"{id}","data":{data}}}]}}"#).into())
     }
@@ -125,7 +136,7 @@ impl Script {
     /// Path and body of its append with priority.
     pub fn priority(&self, n: u64) -> (String, Bytes) {
         let ((stream, _), payload) = self.pick(n);
-        let path = format!("/v1/bench/streams/{stream}/events");
+        let path = self.path(stream.as_str());
         let (id, data) = (self.id(n), &payload.json);
         (path, format!(r#"{{"priority":true,"events":[{{"type":"EntryPosted","id":"{id}","data":{data}}}]}}"#).into())
     }
@@ -133,10 +144,16 @@ impl Script {
     /// Path and body of an append of `events` events of the same payload to its stream.
     pub fn batch(&self, n: u64, events: u32) -> (String, Bytes) {
         let ((stream, _), payload) = self.pick(n);
-        let path = format!("/v1/bench/streams/{stream}/events");
+        let path = self.path(stream.as_str());
         let event = format!(r#"{{"type":"EntryPosted","data":{}}}"#, payload.json);
         let events: Vec<&str> = (0..events).map(|_| event.as_str()).collect();
         (path, format!(r#"{{"events":[{}]}}"#, events.join(",")).into())
+    }
+
+    /// Path and body of an append of its event alone to another stream.
+    pub fn append_to(&self, stream: &str, n: u64) -> (String, Bytes) {
+        let body = format!(r#"{{"events":[{{"type":"EntryPosted","data":{}}}]}}"#, self.pick(n).1.json);
+        (self.path(stream), body.into())
     }
 
     /// Its name.

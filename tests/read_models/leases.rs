@@ -137,3 +137,51 @@ async fn a_former_table_comes_back_with_its_checkpoint_and_leads_forward_again()
     books.store.drop_table(&books.name, Slot::Old).await.unwrap();
     assert_eq!(books.store.swap_back(&books.name).await.unwrap(), SwapBack::Nothing);
 }
+
+/// Who waits for this connection, and who waits for those.
+const WAITERS: &str = "WITH waits AS (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted), \
+    first AS (SELECT pid FROM waits WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))) \
+    SELECT (SELECT count(*) FROM first) + (SELECT count(*) FROM waits AS other, first \
+    WHERE first.pid = ANY (pg_blocking_pids(other.pid)))";
+
+async fn waiters(connection: &tokio_postgres::Client, wanted: i64) {
+    let waiting = async { while connection.query_one(WAITERS, &[]).await.unwrap().get::<_, i64>(0) < wanted {} };
+    tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("somebody waits");
+}
+
+#[tokio::test]
+async fn whoever_takes_a_model_over_during_a_swap_gets_the_rebuilt_table() {
+    let books = Books::of(counter()).await;
+    let mut live = books.take().await;
+    books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "fingerprint", PARTITIONS).await.unwrap();
+    books.apply(Slot::Rebuild, &mut rebuild, [4, 2], one(2)).await;
+
+    // A reader holds the swap up after it has locked the books.
+    let reader = books.store.client().await.unwrap();
+    let read = format!("BEGIN; SELECT * FROM \"{}\".model", books.name.context);
+    reader.batch_execute(&read).await.unwrap();
+    let taking = async {
+        waiters(&reader, 1).await;
+        let both_wait = async {
+            waiters(&reader, 2).await;
+            reader.batch_execute("COMMIT").await.unwrap();
+        };
+        tokio::join!(books.take(), both_wait).0
+    };
+    let (swapped, lease) = tokio::join!(books.store.swap_rebuilt(&books.name, &rebuild), taking);
+    assert!(matches!(swapped.unwrap(), Swap::Done(_)));
+    assert_eq!(lease.next_offsets, [4, 2]);
+    assert_eq!(books.all().await[0]["id"], 2);
+}
+
+#[tokio::test]
+async fn what_is_filled_is_not_paused() {
+    let books = Books::of(counter()).await;
+    let mut live = books.take().await;
+    books.store.set_model_paused(&books.name, Slot::Live, true).await.unwrap();
+    let paused = async || books.store.models(&books.name.context).await.unwrap()[0].paused;
+    assert!(paused().await);
+    books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
+    assert!(!paused().await);
+}

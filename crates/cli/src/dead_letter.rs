@@ -1,5 +1,7 @@
 //! `spina dead-letter`: events that a model could not take, and what becomes of them.
 
+mod topic;
+
 use std::io::Read as _;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -67,6 +69,7 @@ enum Verb {
         why: Why,
     },
     Redrive(Redrive),
+    Topic(topic::Topic),
 }
 
 /// Who decides, and why.
@@ -119,19 +122,21 @@ struct Redrive {
 impl Args {
     /// Asks, tells, prints.
     pub async fn run(self, format: Format) -> Result<()> {
-        let client = self.reach.client()?;
-        match self.verb {
-            Verb::List(list) => list.run(&client, format).await,
-            Verb::Show { id } => show(&client, id, format).await,
-            Verb::Retry { id } => settle(&client, id, "retry", json!({}), format).await,
-            Verb::Skip { id, why } => settle(&client, id, "skip", why.body(), format).await,
-            Verb::Drop { id, why } => settle(&client, id, "drop", why.body(), format).await,
+        let Self { verb, reach } = self;
+        let client = || reach.client();
+        match verb {
+            Verb::Topic(topic) => topic.run(&reach, format).await,
+            Verb::List(list) => list.run(&client()?, format).await,
+            Verb::Show { id } => show(&client()?, id, format).await,
+            Verb::Retry { id } => settle(&client()?, id, "retry", json!({}), format).await,
+            Verb::Skip { id, why } => settle(&client()?, id, "skip", why.body(), format).await,
+            Verb::Drop { id, why } => settle(&client()?, id, "drop", why.body(), format).await,
             Verb::Edit { id, data, why } => {
                 let mut body = why.body();
                 body["data"] = fields(&data)?;
-                settle(&client, id, "edit", body, format).await
+                settle(&client()?, id, "edit", body, format).await
             }
-            Verb::Redrive(redrive) => redrive.run(&client, format).await,
+            Verb::Redrive(redrive) => redrive.run(&client()?, format).await,
         }
     }
 }

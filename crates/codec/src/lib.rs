@@ -6,10 +6,11 @@
 //! ```
 //!
 //! Suggested reading order: [`frame`], [`partitioner`], [`headers`], [`shape`], [`registry`], [`catalog`],
-//! [`reading`], [`recorded`], [`schema_files`], [`model_record`],
+//! [`reading`], [`recorded`], [`schema_files`], [`model_record`], [`dead_letter`],
 //! [`saga_record`].
 
 pub mod catalog;
+pub mod dead_letter;
 pub mod frame;
 pub mod headers;
 pub mod model_record;

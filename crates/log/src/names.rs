@@ -52,6 +52,12 @@ pub fn model_transactional_id(context: &ContextName, model: &str) -> String {
     format!("projector.{context}.{model}")
 }
 
+/// Transactional id of whoever copies what a read model cannot decode to the dead letters of its events:
+/// `projector.flights.daily_delays.dlq`.
+pub fn dead_letter_transactional_id(context: &ContextName, model: &str) -> String {
+    format!("projector.{context}.{model}.dlq")
+}
+
 /// Topic of the records of `topic` that could not be handled: `flights.commands.v1.dlq`.
 pub fn dlq(topic: &str) -> String {
     format!("{topic}.dlq")
@@ -182,6 +188,7 @@ mod tests {
             (intake_group(&flights, "airport.notices"), "intake.flights.airport.notices"),
             (model_transactional_id(&flights, "daily_delays"), "projector.flights.daily_delays"),
             (dlq("flights.commands.v1"), "flights.commands.v1.dlq"),
+            (dead_letter_transactional_id(&flights, "daily_delays"), "projector.flights.daily_delays.dlq"),
             (event_store_group(&flights), "event-store.flights"),
             (transactional_id(&flights, 3, 0), "event-store.flights.3.0"),
             (saga_route_group("flights.events.v1"), "saga-route.flights.events.v1"),

@@ -65,7 +65,7 @@ impl Servers {
         stack.processes.get("kafka").map(|kafka| kafka.pid)
     }
 
-    /// Makes topics and schemas of the context `bench`.
+    /// Makes topics and schemas of our contexts.
     pub async fn apply_topology(&self) -> anyhow::Result<()> {
         let mut command = self.command("spina")?;
         let output = command.args(["topology", "apply"]).output().await.context("run spina topology apply")?;
@@ -74,9 +74,14 @@ impl Servers {
         Ok(())
     }
 
-    /// Starts the event-store with the context `bench`.
+    /// Starts the event-store with our contexts.
     pub async fn start_event_store(&self, logs: &Path) -> anyhow::Result<Child> {
         Child::start(self.command("event-store")?, "event-store", free_address()?, logs).await
+    }
+
+    /// Starts the projector with the context `books`.
+    pub async fn start_projector(&self, logs: &Path) -> anyhow::Result<Child> {
+        Child::start(self.command("projector")?, "projector", free_address()?, logs).await
     }
 
     /// Starts the echo.

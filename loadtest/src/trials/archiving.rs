@@ -1,10 +1,6 @@
 //! The archive: from the first event of an import until the last one is archived, beside a bare COPY of the same rows.
 
-use std::pin::pin;
 use std::time::Instant;
-
-use bytes::{Bytes, BytesMut};
-use futures::{SinkExt, TryStreamExt};
 
 use super::Trial;
 use crate::bench::Bench;
@@ -33,20 +29,8 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Trial> {
 async fn bare_copy(url: &str, name: &str, events: u64) -> anyhow::Result<f64> {
     let sql = Sql::connect(url).await?;
     let rows = format!("SELECT * FROM spina.events WHERE context = 'bench' AND stream LIKE 'account-{name}-%'");
-    let mut out = pin!(sql.copy_out(&format!("COPY ({rows}) TO STDOUT (FORMAT binary)")).await?);
-    let mut bytes = BytesMut::new();
-    while let Some(part) = out.try_next().await? {
-        bytes.extend_from_slice(&part);
-    }
     sql.batch_execute("CREATE TEMPORARY TABLE floor (LIKE spina.events)").await?;
-    let began = Instant::now();
-    let mut copy = pin!(sql.copy_in::<_, Bytes>("COPY floor FROM STDIN (FORMAT binary)").await?);
-    let mut bytes = bytes.freeze();
-    while !bytes.is_empty() {
-        copy.send(bytes.split_to(bytes.len().min(64 << 10))).await?;
-    }
-    let rows = copy.as_mut().finish().await?;
-    let elapsed = began.elapsed();
+    let (rows, elapsed) = sql.copy(&rows, "floor").await?;
     anyhow::ensure!(rows == events, "{rows} rows of {events} were archived");
     Ok(rows as f64 / elapsed.as_secs_f64())
 }

@@ -12,7 +12,7 @@ use spina_codec::headers::{CE_ID, Headers};
 use spina_log::{LogReader, NewRecord, Publisher, names};
 use spina_testkit::history::Outcome;
 
-use super::{Trial, copy};
+use super::{Trial, copy, median};
 use crate::bench::Bench;
 use crate::drive::Done;
 use crate::log::SCRATCH;
@@ -79,9 +79,4 @@ async fn count(mut reader: LogReader, records: u64) -> anyhow::Result<Duration> 
         }
     }
     Ok(first.map_or(Duration::ZERO, |first| first.elapsed()))
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }

@@ -1,12 +1,14 @@
 //! Trials: what is measured in one go, not beside a floor in every round: the commands topic, priority, reads, the
-//! archive, taking a partition over, memory.
+//! archive, the projector, taking a partition over, memory.
 //!
 //! Each checks what it measured before it tells a figure.
 
 mod archiving;
+mod beside;
 mod commands;
 mod copy;
 mod priority;
+mod projecting;
 mod reading;
 mod taking_over;
 
@@ -65,6 +67,8 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Trial>> {
     trials.push(reading::run(bench).await?);
     say(format_args!("trial: archive"));
     trials.push(archiving::run(bench).await?);
+    say(format_args!("trial: projector"));
+    trials.push(projecting::run(bench).await?);
     say(format_args!("trial: take-over and memory"));
     trials.push(taking_over::run(bench).await?);
     Ok(trials)
@@ -74,4 +78,10 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Trial>> {
 fn quantiles(latency: &hdrhistogram::Histogram<u64>) -> [(f64, &'static str); 3] {
     let at = |share: f64| latency.value_at_quantile(share) as f64 / 1e3;
     [(at(0.5), "ms p50"), (at(0.99), "ms p99"), (at(0.999), "ms p99.9")]
+}
+
+/// The middle one, or the greater of the two in the middle.
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }

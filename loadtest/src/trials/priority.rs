@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use bytes::Bytes;
 use hdrhistogram::Histogram;
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 use spina_log::LogReader;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::beside::beside;
 use super::{Trial, quantiles};
 use crate::bench::Bench;
 use crate::client::HttpClient;
@@ -22,8 +22,6 @@ use crate::script::Script;
 
 /// Other events in a second.
 const BACKGROUND_RATE: u32 = 20_000;
-/// Events in each of their requests.
-const BACKGROUND_BATCH: u32 = 20;
 /// Connections that send them.
 const BACKGROUND_CONNECTIONS: u16 = 16;
 /// Priority events in a second.
@@ -41,7 +39,8 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Trial> {
     let (duration, store) = (bench.args.duration(), bench.store()?);
     let count = RATE * u32::try_from(bench.args.seconds)?;
     let (stop, stopped) = oneshot::channel();
-    let others = beside(HttpClient::connect_many(store, BACKGROUND_CONNECTIONS).await?, background, stopped);
+    let others = HttpClient::connect_many(store, BACKGROUND_CONNECTIONS).await?;
+    let others = beside(others, background, BACKGROUND_RATE, stopped);
     let clients = HttpClient::connect_many(store, CONNECTIONS).await?;
     let began = Instant::now();
     let measured = async {
@@ -116,52 +115,4 @@ async fn see(
         seen.extend(ids.filter(|id| id.starts_with(&prefix)).map(|id| (id.to_owned(), now)));
     }
     Ok(seen)
-}
-
-/// Sends the other traffic until it is told to stop; how many events were acknowledged.
-async fn beside(
-    clients: Vec<HttpClient>,
-    script: std::sync::Arc<Script>,
-    mut stop: oneshot::Receiver<()>,
-) -> anyhow::Result<u64> {
-    let (due, turns) = async_channel();
-    let mut running = JoinSet::new();
-    for mut client in clients {
-        let (script, turns) = (script.clone(), turns.clone());
-        running.spawn(async move {
-            let mut acknowledged = 0;
-            loop {
-                let turn: Option<u64> = turns.lock().await.recv().await;
-                let Some(n) = turn else { return Ok(acknowledged) };
-                let (path, body): (String, Bytes) = script.batch(n, BACKGROUND_BATCH);
-                let answer = client.send(Method::POST, &path, "application/json", body).await?;
-                if HttpClient::drain(answer).await? == StatusCode::CREATED {
-                    acknowledged += u64::from(BACKGROUND_BATCH);
-                }
-            }
-        });
-    }
-    let mut ticks = tokio::time::interval(Duration::from_secs(1) * BACKGROUND_BATCH / BACKGROUND_RATE);
-    for n in 0.. {
-        tokio::select! {
-            _ = &mut stop => break,
-            _ = ticks.tick() => {}
-        }
-        // Late turns are dropped: this traffic is there to be in the way, not to be measured.
-        let _late = due.try_send(n);
-    }
-    drop(due);
-    let mut sum = 0;
-    while let Some(ended) = running.join_next().await {
-        let part: anyhow::Result<u64> = ended.context("join a client")?;
-        sum += part?;
-    }
-    Ok(sum)
-}
-
-type Turns = std::sync::Arc<tokio::sync::Mutex<mpsc::Receiver<u64>>>;
-
-fn async_channel() -> (mpsc::Sender<u64>, Turns) {
-    let (due, turns) = mpsc::channel(256);
-    (due, std::sync::Arc::new(tokio::sync::Mutex::new(turns)))
 }

@@ -4,16 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use spina_codec::headers::SPINA_ERROR;
+use spina_codec::dead_letter::{Unhandled, headers_of};
 use spina_core::Timestamp;
 use spina_log::{Admin, Fetched, LaneFactory, LogConfig, NewRecord};
 use spina_runtime::Context;
 use spina_runtime::processor::{BrokerLog, Clock, Input, Output, Process, Processor};
 
 use crate::config::ProjectorConfig;
-
-/// Longest reason in a dead letter, in characters.
-const REASON_CHARS_MAX: usize = 1_000;
 
 /// Writes what it is given; it has nothing to remember.
 pub struct PassOn;
@@ -60,11 +57,27 @@ fn clock() -> Clock {
     })
 }
 
-/// The record as it came, and why it could not be passed on.
-pub fn dead_letter(topic: &Arc<str>, partition: i32, record: &Fetched, reason: &str) -> NewRecord {
-    let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
-    let mut headers = record.headers.clone();
-    headers.push(SPINA_ERROR, Some(reason.as_bytes()));
+/// Why a record is not passed on.
+#[derive(Debug, Clone, Copy)]
+pub struct NotPassed<'r> {
+    /// Class of the error.
+    pub class: &'r str,
+    /// Who could not pass it on.
+    pub reader: &'r str,
+    /// The error.
+    pub reason: &'r str,
+}
+
+/// The record as it came, for a topic and partition of dead letters, and why it could not be passed on.
+pub fn dead_letter((topic, partition): (&Arc<str>, i32), record: &Fetched, why: &NotPassed<'_>) -> NewRecord {
+    let headers = headers_of(&Unhandled {
+        place: (&record.topic, record.partition, record.offset),
+        timestamp_ms: record.timestamp_ms,
+        headers: &record.headers,
+        class: why.class,
+        message: why.reason,
+        reader: why.reader,
+    });
     NewRecord {
         topic: Arc::clone(topic),
         partition,

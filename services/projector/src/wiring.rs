@@ -54,7 +54,9 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
     let readings = readings::load(common, &contexts, &upcasters).context("read the upcasters")?;
     let definitions = load(&common.topology_dir, &common.schemas_dir, &contexts, &readings);
     let definitions = definitions.context("read the definitions")?;
+    let description = http::describe(&definitions);
     let published = publish::load(&common.schemas_dir, &contexts).context("read what is published")?;
+    let topics: Vec<String> = published.iter().map(publish::Declared::topic).collect();
     publish::start(&ctx, published, &readings);
     intake::start(&ctx, intake::load(&common.schemas_dir, &contexts).context("read what is taken in")?);
     let handles = Handles::default();
@@ -72,6 +74,7 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
             schemas: servers.schemas.clone(),
             admin: Arc::clone(&servers.admin),
             contexts: names.clone(),
+            published: topics,
         });
         started.tasks.spawn("jobs", watch(&started, &servers, names).run());
         started.readiness.set("servers", Condition::Ready);
@@ -82,7 +85,7 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
         }
         Ok(())
     });
-    Ok(http::api(handles, behind))
+    Ok(http::api(description, handles, behind, ctx.shutdown.draining()))
 }
 
 /// Makes the models of a context known, so that they can be asked for from the start.
@@ -173,15 +176,16 @@ async fn begin(ctx: Context<ProjectorConfig>, servers: Servers, waiting: Waiting
             model,
             store: servers.store.clone(),
             log: servers.log.clone(),
+            voice: servers.voice.clone(),
             topic: topic.clone(),
             batch_records_max: ctx.config.batch_records_max.max(1),
             metrics: handle.metrics.clone(),
+            feed: Arc::clone(&handle.feed),
         });
         let neighbours = Neighbours {
             parts,
             partitions: definition.partitions,
             schemas: servers.schemas.clone(),
-            voice: servers.voice.clone(),
             rebuild_turns: Arc::clone(&servers.rebuild_turns),
             stopping: ctx.shutdown.stopping(),
         };

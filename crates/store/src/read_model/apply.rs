@@ -60,6 +60,11 @@ impl RowBatch {
         self
     }
 
+    /// The keys of the rows.
+    pub fn keys(&self) -> impl Iterator<Item = &[Cell]> {
+        self.rows.iter().map(|(key, _)| key.as_slice())
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -71,8 +76,9 @@ impl RowBatch {
     }
 }
 
-/// First statement of the transaction: it takes the row's lock, so a rival waits here and then finds the lease lost.
-const MOVE_CHECKPOINT: &str = "UPDATE spina.models SET next_offsets = $5 \
+/// First statement of the transaction: it takes the row's lock, so a rival waits here and then finds the lease lost. What is
+/// filled is not paused: a pause that was told as failed and was remembered all the same does not outlast the next batch.
+const MOVE_CHECKPOINT: &str = "UPDATE spina.models SET next_offsets = $5, paused = false \
     WHERE context = $1 AND model = $2 AND slot = $3 AND generation = $4 AND next_offsets = $6";
 
 impl Store {
@@ -107,7 +113,7 @@ impl Store {
         }
         write(&transaction, &table(name, slot), shape, batch).await?;
         if batch.told && !batch.is_empty() {
-            let keys: Vec<&[Cell]> = batch.rows.iter().map(|(key, _)| key.as_slice()).collect();
+            let keys: Vec<&[Cell]> = batch.keys().collect();
             execute(&transaction, &changed(name, shape, &keys)?).await?;
         }
         letters::write(&transaction, name, slot, &batch.letters).await?;

@@ -106,6 +106,21 @@ fn column(shape: &ModelShape, field: &str) -> Result<CellType, BadQuery> {
     })
 }
 
+/// The operators that a condition on a column may have.
+pub fn operators(cell: CellType) -> &'static [&'static str] {
+    match cell {
+        CellType::Text => &["eq", "ne", "lt", "le", "gt", "ge", "prefix", "null"],
+        CellType::Json => &["null"],
+        CellType::Bool
+        | CellType::Long
+        | CellType::Double
+        | CellType::Uuid
+        | CellType::Decimal
+        | CellType::Date
+        | CellType::Timestamp => &["eq", "ne", "lt", "le", "gt", "ge", "null"],
+    }
+}
+
 fn operator_of(name: &str, field: &str, cell: CellType, value: &str) -> Result<Operator, BadQuery> {
     let operator = match name {
         "eq" => Operator::Compare("="),
@@ -121,7 +136,7 @@ fn operator_of(name: &str, field: &str, cell: CellType, value: &str) -> Result<O
             _ => return Err(BadQuery("the operator null takes true or false".to_owned())),
         },
         _ => {
-            let known = if cell == CellType::Text { "eq ne lt le gt ge prefix null" } else { "eq ne lt le gt ge null" };
+            let known = operators(cell).join(" ");
             return Err(BadQuery(format!("unknown operator `{}` for `{field}`, known are {known}", short(name))));
         }
     };

@@ -30,7 +30,7 @@ pub use apply::{Applied, RowBatch};
 pub(crate) use arrays::PgTime;
 pub use changes::{ChangedRow, Entry};
 pub use compare::{Comparison, Difference};
-pub use filter::{BadQuery, Filter, Order};
+pub use filter::{BadQuery, Filter, Order, operators};
 pub use lease::{Lease, ModelRow, Resumed, Taking};
 pub use query::{LIMIT_MAX, ListQuery, Page, parse_key};
 pub use rebuild::{Swap, SwapBack};

@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 
 use super::arrays::PgTime;
 use super::filter::{BadQuery, Filter, Operator, Order, parse_cell};
+use super::rows::by_keys;
 use super::sql::{bound_type, ident, key_idents, table};
 use super::{ModelName, Slot, cursor};
 use crate::{Store, StoreError};
@@ -101,6 +102,26 @@ impl Store {
         let client = self.client().await?;
         let row = client.query_opt(&sql, &parameters.as_refs()).await?;
         row.map(|row| json_row(shape, &row)).transpose()
+    }
+
+    /// The rows of some keys as they are now, each with its key; `None` where there is no such row.
+    pub async fn rows_of(
+        &self,
+        name: &ModelName,
+        shape: &ModelShape,
+        keys: &[Vec<Cell>],
+    ) -> Result<Vec<(Map<String, Value>, Option<Map<String, Value>>)>, StoreError> {
+        let keys: Vec<&[Cell]> = keys.iter().map(Vec::as_slice).collect();
+        let statement = by_keys(&table(name, Slot::Live), shape, &keys)?;
+        let client = self.client().await?;
+        let rows = client.query(&statement.sql, &statement.parameters()).await?;
+        let seen = shape.seen().count();
+        let found = rows.iter().map(|found| {
+            let row = json_row(shape, found)?;
+            let key = shape.key.iter().map(|key| (key.name.clone(), row[&key.name].clone())).collect();
+            Ok((key, found.try_get::<_, bool>(seen)?.then_some(row)))
+        });
+        found.collect()
     }
 
     /// A page of rows. The statement may run for 5 s.

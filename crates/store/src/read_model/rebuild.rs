@@ -5,12 +5,14 @@
 //! ```
 //!
 //! Table, books and dead letters move together, in one transaction, which also notes for the model's topic what rows differ.
+//! It holds the context's lock: whoever takes a model over meanwhile would wait for a row that is no longer the live one,
+//! find none, and start the live table over.
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
 use super::changes::replaced_by;
-use super::lease::{FORGET_LETTERS, lease_of, table_exists};
+use super::lease::{FORGET_LETTERS, lease_of, lock_context, table_exists};
 use super::sql::{ident, table};
 use super::{Lease, ModelName, Slot};
 use crate::{Store, StoreError};
@@ -57,6 +59,7 @@ impl Store {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute("SET LOCAL lock_timeout = '5s'").await?;
+        lock_context(&transaction, &name.context).await?;
         let names: [&(dyn ToSql + Sync); 2] = [&name.context.as_str(), &name.model];
         let live: Option<Vec<i64>> = match transaction.query_opt(LOCK, &names).await? {
             Some(row) => Some(row.try_get(0)?),
@@ -87,6 +90,7 @@ impl Store {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.batch_execute("SET LOCAL lock_timeout = '5s'").await?;
+        lock_context(&transaction, &name.context).await?;
         let names: [&(dyn ToSql + Sync); 2] = [&name.context.as_str(), &name.model];
         transaction.query_opt(LOCK, &names).await?;
         let kept = transaction.query_opt(LOCK_OLD, &names).await?.is_some();

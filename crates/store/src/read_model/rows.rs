@@ -9,6 +9,7 @@ use postgres_types::ToSql;
 use spina_core::{Cell, CellType, Fold, ModelShape, Op};
 
 use super::arrays::Array;
+use super::query::as_read;
 use super::sql::{bound_type, hidden, ident, key_idents};
 use crate::StoreError;
 
@@ -102,6 +103,28 @@ pub(super) fn note<'a>(
         columns.selects.join(", "),
         columns.unnest.join(", "),
         columns.aliases().join(", "),
+    );
+    Ok(Statement { sql, arrays: columns.arrays })
+}
+
+/// Reads rows by key, also those that are not there: the key's columns, the others, and whether the row is there.
+pub(super) fn by_keys<'a>(table: &str, shape: &ModelShape, keys: &[&'a [Cell]]) -> Result<Statement<'a>, StoreError> {
+    let rows: Vec<Row<'a>> = keys.iter().map(|key| (*key, &[][..])).collect();
+    let columns = Columns::of_key(shape, &rows)?;
+    let wanted = columns.names.iter().zip(&columns.selects).map(|(name, value)| format!("{value} AS {name}"));
+    let on: Vec<String> = columns.names.iter().map(|name| format!("t.{name} = k.{name}")).collect();
+    let read = shape.seen().enumerate().map(|(index, (column, cell))| {
+        let of = if index < shape.key.len() { "k" } else { "t" };
+        as_read(format!("{of}.{}", ident(column)), cell)
+    });
+    let sql = format!(
+        "SELECT {}, t.{} IS NOT NULL FROM (SELECT {} FROM UNNEST({}) AS u ({})) AS k LEFT JOIN {table} AS t ON {}",
+        read.collect::<Vec<_>>().join(", "),
+        columns.names[0],
+        wanted.collect::<Vec<_>>().join(", "),
+        columns.unnest.join(", "),
+        columns.aliases().join(", "),
+        on.join(" AND "),
     );
     Ok(Statement { sql, arrays: columns.arrays })
 }

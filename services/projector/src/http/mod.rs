@@ -1,6 +1,8 @@
 //! The HTTP API: read models, and the projections that fill them.
 
+mod changes;
 mod dead_letters;
+mod described;
 mod error;
 mod jobs;
 mod models;
@@ -17,9 +19,15 @@ use spina_log::Admin;
 use spina_runtime::{Api, ApiError, ApiResult};
 use spina_store::Store;
 use spina_store::read_model::ModelName;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
 use crate::project::{Ends, Handle, Handles};
+pub use described::describe;
+
+/// Most clients that follow changes at a time.
+const FOLLOWERS_MAX: usize = 256;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +40,7 @@ use crate::project::{Ends, Handle, Handles};
     paths(
         models::get_row,
         models::list_rows,
+        changes::follow,
         projections::list,
         projections::show,
         projections::rebuild,
@@ -66,6 +75,9 @@ pub struct Served {
     handles: Handles,
     /// Empty until the servers have answered for the first time.
     behind: Arc<OnceLock<Behind>>,
+    /// As many as may follow changes at a time.
+    followers: Arc<Semaphore>,
+    draining: CancellationToken,
 }
 
 /// The servers behind the API.
@@ -79,6 +91,8 @@ pub struct Behind {
     pub admin: Arc<Admin>,
     /// The contexts that are declared.
     pub contexts: Vec<ContextName>,
+    /// The topics that they publish.
+    pub published: Vec<String>,
 }
 
 impl Served {
@@ -99,7 +113,14 @@ impl Served {
 }
 
 /// Routes and their description.
-pub fn api(handles: Handles, behind: Arc<OnceLock<Behind>>) -> Api {
+pub fn api(
+    description: utoipa::openapi::OpenApi,
+    handles: Handles,
+    behind: Arc<OnceLock<Behind>>,
+    draining: CancellationToken,
+) -> Api {
+    let served = Served { handles, behind, followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)), draining };
+    let following = Router::new().route("/v1/{context}/models/{model}/changes", get(changes::follow));
     let routes = Router::new()
         .route("/v1/{context}/models/{model}", get(models::list_rows))
         .route("/v1/{context}/models/{model}/{key}", get(models::get_row))
@@ -126,6 +147,6 @@ pub fn api(handles: Handles, behind: Arc<OnceLock<Behind>>) -> Api {
         .route("/v1/jobs/{id}/pause", post(jobs::pause))
         .route("/v1/jobs/{id}/resume", post(jobs::resume))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
-        .with_state(Served { handles, behind });
-    Api::new(Description::openapi()).routes(routes)
+        .with_state(served.clone());
+    Api::new(description).routes(routes).streaming(following.with_state(served))
 }

@@ -163,7 +163,7 @@ fn number<T: std::str::FromStr>(name: &str, text: &str) -> ApiResult<T> {
     text.parse().map_err(|_| ApiError::malformed("validation.query", format!("{name} is a whole number")))
 }
 
-fn shape(handle: &Handle) -> ApiResult<Arc<ModelShape>> {
+pub(super) fn shape(handle: &Handle) -> ApiResult<Arc<ModelShape>> {
     handle.shape().ok_or_else(|| ApiError::unavailable("the model is starting", 1))
 }
 

@@ -14,7 +14,7 @@ use spina_rules::intake::Intake;
 use spina_runtime::processor::Stage;
 use tracing::error;
 
-use crate::passing::{PassOn, dead_letter};
+use crate::passing::{NotPassed, PassOn, dead_letter};
 
 /// A topic that is written, and how many partitions it has.
 type Outlet = (Arc<str>, i32);
@@ -40,7 +40,8 @@ impl TakingIn {
                 let (partition, offset, reason) = (record.partition, record.offset, format!("{error:#}"));
                 error!(topic = self.intake.topic, partition, offset, reason, "a record cannot be taken in");
                 let (topic, partitions) = &self.dead_letters;
-                Some(dead_letter(topic, record.partition % partitions, record, &reason))
+                let why = NotPassed { class: "unfit", reader: &self.intake.topic, reason: &reason };
+                Some(dead_letter((topic, partition % partitions), record, &why))
             }
         }
     }

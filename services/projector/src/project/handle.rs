@@ -10,6 +10,7 @@ use spina_store::read_model::ModelName;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ends::behind;
+use super::feed::Feed;
 use super::fill::{Order, Settled};
 use super::status::{Progress, Rebuild, RebuildState, State, Status};
 use crate::metrics::ModelMetrics;
@@ -81,6 +82,8 @@ pub struct Handle {
     pub topic: String,
     /// What is counted about it.
     pub metrics: ModelMetrics,
+    /// Which rows have changed.
+    pub feed: Arc<Feed>,
     readiness: Readiness,
     status: watch::Sender<Status>,
     progress: watch::Sender<Progress>,
@@ -101,7 +104,8 @@ impl Handle {
             watch::Sender::new(Status { state: State::Starting, rebuild: None, parked_keys: 0, parked_events: 0 });
         let progress = watch::Sender::new(Progress::default());
         let shape = RwLock::new(None);
-        let handle = Self { name, topic, metrics, readiness, status, progress, shape, requests: sender };
+        let feed = Arc::default();
+        let handle = Self { name, topic, metrics, feed, readiness, status, progress, shape, requests: sender };
         handle.set_state(State::Starting);
         (Arc::new(handle), requests)
     }

@@ -14,6 +14,7 @@
 mod decode;
 mod ends;
 mod failure;
+mod feed;
 mod fill;
 mod handle;
 mod handles;
@@ -25,6 +26,7 @@ mod task;
 mod topic;
 
 pub use ends::{Ends, behind};
+pub use feed::{Follower, Keys, Told};
 pub use fill::{Parts, Settled, record_of};
 pub use handle::{Command, CommandError, Handle, Request, WaitError};
 pub use handles::Handles;

@@ -53,7 +53,6 @@ pub struct Voice {
 pub struct Teller {
     parts: Arc<Parts>,
     handle: Arc<Handle>,
-    voice: Voice,
     topic: Arc<str>,
 }
 
@@ -95,9 +94,9 @@ struct Told {
 
 impl Teller {
     /// Tells the topic of this model.
-    pub fn new(parts: Arc<Parts>, handle: Arc<Handle>, voice: Voice) -> Self {
+    pub fn new(parts: Arc<Parts>, handle: Arc<Handle>) -> Self {
         let topic = names::model_topic(&parts.name.context, &parts.name.model).into();
-        Self { parts, handle, voice, topic }
+        Self { parts, handle, topic }
     }
 
     /// Runs until it is told to stop. Whatever fails is tried again.
@@ -157,19 +156,19 @@ impl Teller {
     }
 
     async fn open(&self) -> Result<Session, Silence> {
-        let Parts { name, model, .. } = &*self.parts;
+        let Parts { name, model, voice, .. } = &*self.parts;
         let schemas = ModelSchemas::of(&name.context, &name.model, model.shape());
         let ids = (self.id_of(&schemas.key).await?, self.id_of(&schemas.value).await?);
         let records = ModelRecords::new(&schemas, ids, model.shape())?;
-        let described = self.voice.admin.describe(&self.topic).await?;
+        let described = voice.admin.describe(&self.topic).await?;
         let topic = described.ok_or_else(|| Silence::NoTopic(self.topic.to_string()))?;
-        let lane = self.voice.lanes.open(&names::model_transactional_id(&name.context, &name.model)).await?;
+        let lane = voice.lanes.open(&names::model_transactional_id(&name.context, &name.model)).await?;
         Ok(Session { lane, records, partitions: topic.partitions })
     }
 
     async fn id_of(&self, schema: &str) -> Result<u32, Silence> {
         let subject = subject(&self.topic, Shape::compile(schema)?.full_name());
-        let found = self.voice.registry.lookup(&subject, schema).await?;
+        let found = self.parts.voice.registry.lookup(&subject, schema).await?;
         found.map(|registered| registered.id).ok_or(Silence::NotRegistered(subject))
     }
 }

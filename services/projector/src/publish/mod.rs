@@ -43,7 +43,8 @@ pub struct Declared {
 }
 
 impl Declared {
-    fn topic(&self) -> String {
+    /// The topic.
+    pub fn topic(&self) -> String {
         names::published_topic(&self.context, &self.published.name)
     }
 }

@@ -18,7 +18,7 @@ use spina_rules::publish::Published;
 use spina_runtime::processor::Stage;
 use tracing::error;
 
-use crate::passing::{PassOn, dead_letter};
+use crate::passing::{NotPassed, PassOn, dead_letter};
 
 /// The public record's schema.
 #[derive(Debug)]
@@ -68,7 +68,8 @@ impl Publishing {
             Err(error) => {
                 let (partition, offset, reason) = (record.partition, record.offset, format!("{error:#}"));
                 error!(topic = %self.topic, partition, offset, reason, "an event cannot be published");
-                Some(dead_letter(&self.dead_letters, record.partition, record, &reason))
+                let why = NotPassed { class: "unpublishable", reader: &self.topic, reason: &reason };
+                Some(dead_letter((&self.dead_letters, partition), record, &why))
             }
         }
     }

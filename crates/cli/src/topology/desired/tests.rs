@@ -70,7 +70,7 @@ fn a_context_wants_its_topics_and_its_events_under_both_of_them() {
             "flights.replies.v1-spina.Reply",
         ]
     );
-    assert_eq!(files.desired.topics.len(), 4);
+    assert_eq!(files.desired.topics.len(), 5);
 }
 
 #[test]

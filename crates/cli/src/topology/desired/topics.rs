@@ -69,7 +69,7 @@ fn min_insync(replication: i16) -> i16 {
 
 /// The topics of a context.
 pub fn of(context: &ContextDef) -> Vec<DesiredTopic> {
-    let commands = names::commands_topic(&context.name);
+    let (commands, events) = (names::commands_topic(&context.name), names::events_topic(&context.name));
     let retention_ms = context.retention_ms.unwrap_or(-1);
     let topic = |name: String, purpose, retention_ms, batch_bytes_max| DesiredTopic {
         name,
@@ -82,7 +82,8 @@ pub fn of(context: &ContextDef) -> Vec<DesiredTopic> {
     vec![
         topic(commands.clone(), Purpose::Passing, PASSING_RETENTION_MS, BATCH_BYTES_MAX),
         topic(names::dlq(&commands), Purpose::Passing, PASSING_RETENTION_MS, DEAD_LETTER_BYTES_MAX),
-        topic(names::events_topic(&context.name), Purpose::Events, retention_ms, BATCH_BYTES_MAX),
+        topic(events.clone(), Purpose::Events, retention_ms, BATCH_BYTES_MAX),
+        topic(names::dlq(&events), Purpose::Passing, PASSING_RETENTION_MS, DEAD_LETTER_BYTES_MAX),
         topic(names::replies_topic(&context.name), Purpose::Passing, PASSING_RETENTION_MS, BATCH_BYTES_MAX),
     ]
 }

@@ -147,7 +147,7 @@ fn selection(behind: &Behind, context: &ContextName, asked: Asked) -> Selection 
 async fn target(behind: &Behind, asked: &Asked) -> ApiResult<(Target, Vec<i64>)> {
     let refused = |message: String| Err(ApiError::invalid("validation.target", message));
     match (&asked.topic, &asked.url) {
-        (Some(topic), None) if names::is_ours(topic) => {
+        (Some(topic), None) if is_written_by_us(topic, &behind.published) => {
             refused(format!("only Spina writes to {topic}: name a topic of your own"))
         }
         (Some(topic), None) => {
@@ -168,6 +168,11 @@ async fn target(behind: &Behind, asked: &Asked) -> ApiResult<(Target, Vec<i64>)>
         (None, Some(_)) => refused("url begins with http:// or https://".to_owned()),
         (None, None) | (Some(_), Some(_)) => refused("name a topic or a url".to_owned()),
     }
+}
+
+/// Whether only Spina writes to the topic: copies among its records would pass for them.
+fn is_written_by_us(topic: &str, published: &[String]) -> bool {
+    names::is_ours(topic) || published.iter().any(|ours| ours == topic)
 }
 
 /// The first offset of each partition.
@@ -203,5 +208,19 @@ fn from_log(error: LogError) -> ApiError {
     match error {
         LogError::UnknownTopic(_) | LogError::UnknownPartition { .. } => ApiError::not_found(error.to_string()),
         other => ApiError::unavailable(other.to_string(), 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_copied_to_where_only_we_write() {
+        let published = ["flights.late-landings.v1".to_owned()];
+        for topic in ["flights.late-landings.v1", "flights.events.v1", "flights.late-landings.v1.dlq"] {
+            assert!(is_written_by_us(topic, &published), "{topic}");
+        }
+        assert!(!is_written_by_us("flights.late-landings.v2", &published));
     }
 }

@@ -114,7 +114,9 @@ impl Fill {
         }
         let due = attempt.pending.due(attempt.last_write, self.records_max);
         if attempt.held.is_some() || attempt.order.is_some() || due <= Instant::now() {
-            attempt.writing = Some(self.write(attempt.pending.take()));
+            let gathered = attempt.pending.take();
+            self.parts.tell_undecodable(&gathered.letters).await?;
+            attempt.writing = Some(self.write(gathered));
         }
         Ok(())
     }
@@ -212,9 +214,9 @@ impl Fill {
         let (batch, next) = (std::mem::take(&mut gathered.batch), gathered.next_offsets.clone());
         let letters = std::mem::take(&mut gathered.letters);
         let writing = async move {
-            let rows = RowBatch::from(batch).with_letters(letters).told(parts.tells(slot));
+            let rows = RowBatch::from(batch).with_letters(letters);
             parts.metrics.rows.inc_by(rows.len() as u64);
-            parts.store.apply(&parts.name, slot, parts.model.shape(), &lease, &next, &rows).await
+            parts.apply(slot, &lease, &next, rows).await
         };
         (Box::pin(writing), gathered, Instant::now())
     }

@@ -8,12 +8,14 @@
 //! attempt: read -> take (parked? decided? project) -> Pending -> write, and orders of people between two batches
 //! ```
 //!
-//! An event that the model cannot take is parked with its key while the live table is filled; a rebuild stops at it.
+//! An event that the model cannot take is parked with its key while the live table is filled; a rebuild stops at it. A record
+//! that is no event is told to the dead letters of its topic, too.
 
 mod attempt;
 mod order;
 mod parking;
 mod trouble;
+mod undecodable;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,14 +25,16 @@ use spina_core::Change;
 use spina_log::{Fetched, LogConfig};
 use spina_rules::projection::Model;
 use spina_runtime::shutdown::sleep;
-use spina_store::Store;
 use spina_store::dead_letters::{Place, Refusal, Verdict};
-use spina_store::read_model::{Lease, ModelName, Resumed, Slot};
+use spina_store::read_model::{Applied, Lease, ModelName, Resumed, RowBatch, Slot};
+use spina_store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::decode::{Decoder, NotDecoded};
 use super::failure::{Failure, Poison};
+use super::feed::Feed;
+use super::topic::Voice;
 use crate::metrics::ModelMetrics;
 pub use order::{Order, Settled};
 use parking::Parking;
@@ -43,7 +47,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 const ORDERS_MAX: usize = 8;
 
 /// What a fill works with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Parts {
     /// The model's name.
     pub name: ModelName,
@@ -53,18 +57,38 @@ pub struct Parts {
     pub store: Store,
     /// The brokers.
     pub log: LogConfig,
+    /// What topics are told with.
+    pub voice: Voice,
     /// The events topic.
     pub topic: String,
     /// Most records of a batch.
     pub batch_records_max: usize,
     /// What is counted.
     pub metrics: ModelMetrics,
+    /// Who follows the live table's rows learns of changes here.
+    pub feed: Arc<Feed>,
 }
 
 impl Parts {
     /// Whether changes of the table are noted for a topic. A table beside the live one says nothing before it is live.
     pub fn tells(&self, slot: Slot) -> bool {
         self.model.has_topic() && slot == Slot::Live
+    }
+
+    /// Applies a batch, and tells those who follow the live table.
+    async fn apply(&self, slot: Slot, lease: &Lease, next: &[i64], rows: RowBatch) -> Result<Applied, StoreError> {
+        let rows = rows.told(self.tells(slot));
+        let followed = slot == Slot::Live && self.feed.is_followed();
+        let applied = self.store.apply(&self.name, slot, self.model.shape(), lease, next, &rows).await;
+        if followed {
+            match applied {
+                Ok(Applied::Committed) => self.feed.changed(rows.keys().map(<[_]>::to_vec).collect()),
+                Ok(Applied::LeaseLost) => {}
+                // It may have been committed.
+                Err(_) => self.feed.anything(),
+            }
+        }
+        applied
     }
 }
 

@@ -5,12 +5,14 @@
 use std::collections::HashSet;
 
 use spina_core::Batch;
+use spina_log::NewRecord;
 use spina_store::dead_letters::{Decision, Letter, LetterChanges, Refusal, Verdict};
 use spina_store::read_model::{Applied, RowBatch};
 use tokio::sync::oneshot;
 
 use super::parking::{Parking, record_of};
 use super::trouble::{Trouble, lease_lost, told};
+use super::undecodable::dead_letter;
 use super::{Fill, with_verdict};
 use crate::project::decode::NotDecoded;
 use crate::project::failure::Poison;
@@ -49,6 +51,8 @@ struct Tried {
     batch: Batch,
     changes: LetterChanges,
     refused_keys: HashSet<Vec<u8>>,
+    /// Of letters that only waited until now and cannot be decoded.
+    dead: Vec<NewRecord>,
 }
 
 impl Fill {
@@ -103,7 +107,8 @@ impl Fill {
                 most = (letters.len() / 2).max(1);
                 continue;
             };
-            let Tried { batch, changes, refused_keys } = tried;
+            let Tried { batch, changes, refused_keys, dead } = tried;
+            self.parts.tell_dead_letters(dead).await?;
             let (applied, refused) = (changes.settled.len(), changes.refused.clone());
             match self.store(batch, changes).await {
                 Ok(()) => {}
@@ -136,7 +141,7 @@ impl Fill {
     /// What the letters change; `None` when they are too many to be put together.
     async fn try_letters(&mut self, letters: &[Letter], parking: &Parking) -> Result<Option<Tried>, Trouble> {
         let (batch, changes) = (Batch::default(), LetterChanges::default());
-        let mut tried = Tried { batch, changes, refused_keys: HashSet::new() };
+        let mut tried = Tried { batch, changes, refused_keys: HashSet::new(), dead: Vec::new() };
         for letter in letters.iter() {
             if tried.refused_keys.contains(&letter.record.key) {
                 continue;
@@ -155,6 +160,9 @@ impl Fill {
                 },
                 Err(poison) => poison.refusal(),
             };
+            if letter.class.is_none() {
+                tried.dead.extend(dead_letter(&self.parts.name, &letter.record, &refusal));
+            }
             tried.changes.refused.push((letter.id, refusal));
             tried.refused_keys.insert(letter.record.key.clone());
         }
@@ -179,10 +187,8 @@ impl Fill {
 
     /// One transaction that leaves the checkpoint where it is.
     async fn store(&mut self, batch: Batch, changes: LetterChanges) -> Result<(), Refused> {
-        let parts = &self.parts;
-        let rows = RowBatch::from(batch).with_letters(changes).told(parts.tells(self.slot));
-        let (shape, next) = (parts.model.shape(), &self.lease.next_offsets);
-        match parts.store.apply(&parts.name, self.slot, shape, &self.lease, next, &rows).await {
+        let rows = RowBatch::from(batch).with_letters(changes);
+        match self.parts.apply(self.slot, &self.lease, &self.lease.next_offsets, rows).await {
             Ok(Applied::Committed) => Ok(()),
             Ok(Applied::LeaseLost) => Err(Refused::Trouble(lease_lost())),
             Err(error) if error.is_refused_value() => Err(Refused::Value(told(&error))),

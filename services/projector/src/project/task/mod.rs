@@ -20,7 +20,7 @@ use super::fill::{Ended, Fill, Goal, Order, Parts, Report};
 use super::handle::{Handle, Request};
 use super::report::LiveReport;
 use super::status::State;
-use super::topic::{Teller, Voice};
+use super::topic::Teller;
 
 /// Pause before the database is asked again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -33,8 +33,6 @@ pub struct Neighbours {
     pub partitions: usize,
     /// Schemas by id.
     pub schemas: SchemaCache,
-    /// What topics are told with.
-    pub voice: Voice,
     /// As many turns as rebuilds may run at a time in this process.
     pub rebuild_turns: Arc<Semaphore>,
     /// Cancelled when the process stops.
@@ -116,14 +114,19 @@ impl ModelTask {
     }
 
     async fn take_over(&mut self) -> Result<(), StoreError> {
-        let parts = Arc::clone(&self.neighbours.parts);
-        let rows = parts.store.models(&parts.name.context).await?;
-        let row = |slot| rows.iter().find(|row| row.model == parts.name.model && row.slot == slot);
-        self.take_live(row(Slot::Live).is_some_and(|row| row.paused)).await?;
-        match row(Slot::Rebuild) {
-            Some(rebuild) => self.take_rebuild(rebuild).await,
+        let paused = self.row(Slot::Live).await?.is_some_and(|row| row.paused);
+        self.take_live(paused).await?;
+        // Only now: a swap that the predecessor's death left under way has ended when the live table is taken.
+        match self.row(Slot::Rebuild).await? {
+            Some(rebuild) => self.take_rebuild(&rebuild).await,
             None => Ok(()),
         }
+    }
+
+    async fn row(&mut self, slot: Slot) -> Result<Option<ModelRow>, StoreError> {
+        let Parts { store, name, .. } = &*self.neighbours.parts;
+        let rows = store.models(&name.context).await?;
+        Ok(rows.into_iter().find(|row| row.model == name.model && row.slot == slot))
     }
 
     async fn take_rebuild(&mut self, row: &ModelRow) -> Result<(), StoreError> {
@@ -177,10 +180,11 @@ impl ModelTask {
         let parts = Arc::clone(&self.neighbours.parts);
         parts.store.keep_changes(&parts.name, parts.model.shape(), parts.model.has_topic()).await?;
         self.handle.set_state(State::Running);
+        // It may be another table than before, or one that another process has filled meanwhile.
+        self.handle.feed.anything();
         let report = LiveReport(Arc::clone(&self.handle));
         let (fill, orders) = self.fill(Slot::Live, lease);
-        let voice = self.neighbours.voice.clone();
-        let teller = parts.model.has_topic().then(|| Teller::new(parts, Arc::clone(&self.handle), voice));
+        let teller = parts.model.has_topic().then(|| Teller::new(parts, Arc::clone(&self.handle)));
         self.live = Some(self.start(fill, orders, report, teller));
         Ok(())
     }

@@ -107,8 +107,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let log = MemoryLog::default();
         let severity = Severity::default();
-        let mut rng = Rng::new(seed, 1);
-        let forgetful = rng.percent(25);
+        let forgetful = Rng::new(seed, 3).percent(25);
         log.set_network(Weather::new(seed, severity.clone()));
         let paid = EventType {
             kind: TypeKind::Event,
@@ -119,7 +118,7 @@ impl World {
             shape: Arc::new(Shape::compile(SCHEMA).expect("the schema is sound")),
         };
         Self {
-            rng: RefCell::new(rng),
+            rng: RefCell::new(Rng::new(seed, 1)),
             log,
             severity,
             archive: MemoryArchive::default(),

@@ -1,5 +1,7 @@
 //! `spina incident`: what the correlation led to, why, and what people do about it.
 
+mod learn;
+
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -48,6 +50,8 @@ enum Verb {
         #[arg(long)]
         receiver: Option<String>,
     },
+    /// Propose rules from what came together before; nothing of it is put in force
+    Learn(learn::Learn),
     /// Say that you look after it
     Ack(Said),
     /// Say that it is over
@@ -90,6 +94,7 @@ impl Args {
                 let query: Vec<_> = outcome.into_iter().chain(receiver.map(|name| ("receiver", name))).collect();
                 notifications(&client.get(Service::AlertCorrelator, "/v1/notifications", &query).await?, format)
             }
+            Verb::Learn(learn) => learn.run(&client, format).await,
             Verb::Ack(said) => said.say(&client, "acknowledge", format).await,
             Verb::Resolve(said) => said.say(&client, "resolve", format).await,
         }

@@ -13,8 +13,8 @@ use crate::journal::Journal;
 use crate::route;
 use crate::rules::Wanted;
 
-/// Most signals of one back-test: about 300 bytes each.
-const SIGNALS_MAX: usize = 1_000_000;
+/// Most signals of one back-test or lesson: about 300 bytes each.
+pub const SIGNALS_MAX: usize = 1_000_000;
 /// Incidents that are told in full.
 const INCIDENTS_SHOWN: usize = 1_000;
 
@@ -44,8 +44,9 @@ pub async fn run(
     Ok(judge(&wanted, signals, events))
 }
 
-/// The incidents of some signals. Their order does not matter: the engine goes by event time.
-fn judge(wanted: &Wanted, mut signals: Vec<Signal>, events: u64) -> Value {
+/// The engine after some signals and the end of everything that they opened. Their order does not matter: it goes by event
+/// time.
+pub fn replayed(wanted: &Wanted, mut signals: Vec<Signal>) -> Engine {
     signals.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
     let last = signals.last().map(|signal| signal.time).unwrap_or_default();
     let mut engine = Engine::default();
@@ -53,7 +54,6 @@ fn judge(wanted: &Wanted, mut signals: Vec<Signal>, events: u64) -> Value {
     let sources = wanted.sources.keys().map(|source| (source.clone(), 1)).collect();
     let files = wanted.set.texts.clone();
     engine.take(Input::RulesChanged { files, sources }, Timestamp::default());
-    let count = signals.len();
     for mut signal in signals {
         signal.part = 0;
         engine.take(Input::SignalTaken(signal), last);
@@ -61,6 +61,13 @@ fn judge(wanted: &Wanted, mut signals: Vec<Signal>, events: u64) -> Value {
     // Whatever is open ends by itself.
     let end = Timestamp::from_micros(last.micros() + spina_rules::correlation::SPAN_MAX).unwrap_or(last);
     engine.take(Input::ClockTicked { now: end }, end);
+    engine
+}
+
+/// What some signals would have led to.
+fn judge(wanted: &Wanted, signals: Vec<Signal>, events: u64) -> Value {
+    let count = signals.len();
+    let engine = replayed(wanted, signals);
     let mut kept: Vec<_> = engine.incidents().iter().collect();
     kept.sort_by_key(|kept| (kept.incident.opened_at, kept.incident.id.clone()));
     let incidents = kept.len();

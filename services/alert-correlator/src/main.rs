@@ -15,6 +15,7 @@ mod correlate;
 mod http;
 mod incidents;
 mod journal;
+mod learn;
 mod notify;
 mod route;
 mod rules;

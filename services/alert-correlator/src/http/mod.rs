@@ -3,6 +3,7 @@
 mod alerts;
 mod backtest;
 mod incidents;
+mod learn;
 mod notifications;
 mod silences;
 mod text;
@@ -43,7 +44,8 @@ const RETRY_AFTER_S: u64 = 1;
         incidents::resolve,
         incidents::rules,
         notifications::list,
-        backtest::run
+        backtest::run,
+        learn::run
     )
 )]
 struct Description;
@@ -114,7 +116,9 @@ pub fn api(served: Served) -> Api {
         .route("/v1/incidents/{id}/resolve", post(incidents::resolve))
         .route("/v1/notifications", get(notifications::list))
         .route("/v1/rules", get(incidents::rules));
-    let long = Router::new().route("/v1/rules/backtest", post(backtest::run));
+    let long = Router::new()
+        .route("/v1/rules/backtest", post(backtest::run))
+        .route("/v1/rules/learn", post(learn::run));
     let routes = alertmanager.merge(ours).with_state(served.clone());
     Api::new(Description::openapi()).routes(routes).streaming(long.with_state(served))
 }

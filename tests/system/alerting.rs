@@ -135,6 +135,17 @@ async fn alerts_become_one_incident_that_a_kill_neither_loses_nor_repeats() {
     assert_eq!(again.status, 200);
     let active = http.get("/api/v2/alerts?silenced=false").await.unwrap().body;
     assert_eq!(ours(&active).len(), 1, "the silence was not forgotten: {active}");
+    // Through the rest of its life, as the command line has it.
+    let spina = |verb: &str| {
+        let spina = Spina::of(&stack).env("SPINA_ALERT_CORRELATOR_URL", &service.url);
+        spina.args(["incident", verb, &id, "--by", "ann"])
+    };
+    assert!(spina("mitigate").succeeds().contains("mitigated"));
+    let early = http.post(&format!("{path}/acknowledge"), &json!({ "by": "ann" })).await;
+    assert_eq!((early.status, early.error_code()), (409, "state.conflict"));
+    assert!(spina("reopen").succeeds().contains("open"));
+    assert!(spina("resolve").succeeds().contains("resolved"));
+    assert!(spina("reopen").succeeds().contains("open"));
     let resolved = http.post(&format!("{path}/resolve"), &json!({ "by": "ann" })).await;
     assert_eq!((resolved.status, &resolved.body["state"]), (200, &json!("resolved")), "{resolved:?}");
     let twice = http.post(&format!("{path}/resolve"), &json!({ "by": "ann" })).await;
@@ -145,7 +156,8 @@ async fn alerts_become_one_incident_that_a_kill_neither_loses_nor_repeats() {
 
     let mut told = written(&stack, &id).await;
     told.retain(|name| name != "spina.IncidentGrew");
-    assert_eq!(told, ["spina.IncidentOpened", "spina.IncidentAcknowledged", "spina.IncidentResolved"]);
+    let life = ["Opened", "Acknowledged", "Mitigated", "Reopened", "Resolved", "Reopened", "Resolved"];
+    assert_eq!(told, life.map(|event| format!("spina.Incident{event}")));
     service.stop().await;
 }
 

@@ -24,8 +24,8 @@ pub struct Args {
 enum Verb {
     /// Show the incidents, the latest first
     List {
-        /// Only open, acknowledged or resolved ones
-        #[arg(long, value_parser = ["open", "acknowledged", "resolved"])]
+        /// Only those in this state
+        #[arg(long, value_parser = ["open", "acknowledged", "mitigated", "resolved", "merged"])]
         state: Option<String>,
         /// Only those with such a label, as in rule="flights/storm"; may come several times
         #[arg(long = "match", value_name = "MATCHER")]
@@ -54,6 +54,10 @@ enum Verb {
     Learn(learn::Learn),
     /// Say that you look after it
     Ack(Said),
+    /// Say that nobody suffers from it any more; a further signal reopens it
+    Mitigate(Said),
+    /// Say that it is not over after all
+    Reopen(Said),
     /// Say that it is over
     Resolve(Said),
 }
@@ -96,6 +100,8 @@ impl Args {
             }
             Verb::Learn(learn) => learn.run(&client, format).await,
             Verb::Ack(said) => said.say(&client, "acknowledge", format).await,
+            Verb::Mitigate(said) => said.say(&client, "mitigate", format).await,
+            Verb::Reopen(said) => said.say(&client, "reopen", format).await,
             Verb::Resolve(said) => said.say(&client, "resolve", format).await,
         }
     }

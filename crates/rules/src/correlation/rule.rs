@@ -74,6 +74,8 @@ pub struct Near {
     pub label: String,
     /// The most dependencies between two of them.
     pub hops: u32,
+    /// Whether groups that a signal connects become one, and their incidents with them.
+    pub merge: bool,
 }
 
 /// A span of event time in which signals count together.

@@ -1,6 +1,6 @@
 //! Alerts and events become incidents, as the users of Alertmanager's API and of our own meet it.
 //!
-//! The first of all by name: it is the only one that correlates while it runs.
+//! The first of all by name, with its like: they are the only ones that correlate while they run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,11 +21,11 @@ use spina_tests::stack::{Stack, root};
 use spina_tests::world::World;
 
 /// Long enough for a box on which others work too.
-const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// Adds the rules for alerts to a context's folder, and waits for late flights no longer than they are late here: they are
 /// appended at once, so their order is another than that of their times.
-fn declare_alerts(stack: &Stack, context: &Context) {
+pub(crate) fn declare_alerts(stack: &Stack, context: &Context) {
     for (from, to) in [("topology", &context.topology_dir), ("schemas", &context.schemas_dir)] {
         fs::create_dir_all(to.join("monitoring")).unwrap();
         for entry in fs::read_dir(root().join(from).join("monitoring")).unwrap() {
@@ -40,7 +40,7 @@ fn declare_alerts(stack: &Stack, context: &Context) {
     apply.arg("--schemas-dir").arg(&context.schemas_dir).succeeds();
 }
 
-async fn correlator(stack: &Stack, context: &Context) -> Service {
+pub(crate) async fn correlator(stack: &Stack, context: &Context) -> Service {
     let settings = [("SPINA_INSTANCE", context.name.as_str()), ("SPINA_RULES_POLL_MS", "200")];
     let mut service = Service::start_with(stack, "alert-correlator", context, &settings);
     service.ready().await;
@@ -48,7 +48,7 @@ async fn correlator(stack: &Stack, context: &Context) -> Service {
 }
 
 /// Asks until the answer is as it should be.
-async fn until(http: &Http, path: &str, fits: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(http: &Http, path: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let ask = async || {
         let answer = http.get(path).await.ok()?;
         (answer.status == 200 && fits(&answer.body)).then_some(answer.body)
@@ -56,12 +56,12 @@ async fn until(http: &Http, path: &str, fits: impl Fn(&Value) -> bool) -> Value 
     eventually_within(LIMIT, path, ask).await
 }
 
-fn incidents(body: &Value) -> &[Value] {
+pub(crate) fn incidents(body: &Value) -> &[Value] {
     body["incidents"].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// The types of the records in the incidents topic that belong to an incident, in order.
-async fn written(stack: &Stack, incident: &str) -> Vec<String> {
+pub(crate) async fn written(stack: &Stack, incident: &str) -> Vec<String> {
     let key = format!("incident-{incident}");
     let records = committed(&stack.kafka, names::INCIDENTS_TOPIC).await;
     let ours = records.iter().filter(|record| record.key.as_deref() == Some(key.as_bytes()));

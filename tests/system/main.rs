@@ -1,11 +1,12 @@
 //! Spina as its users meet it: real binaries on real Kafka, registry and PostgreSQL.
 //!
 //! Run by `make test-integration`, or `dev/with-servers cargo test -p spina-tests --test system -- --test-threads=1`.
-//! Tests run one after the other, by name: [`alerting`] and [`booking`] come before [`demo`], which leaves services of its
-//! own running, and [`demo`] looks at the flights before [`readme`] may add to them.
+//! Tests run one after the other, by name: [`alerting`], its like and [`booking`] come before [`demo`], which leaves services
+//! of its own running, and [`demo`] looks at the flights before [`readme`] may add to them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alerting;
+mod alerting_itself;
 mod appending;
 mod auditing;
 mod binaries;

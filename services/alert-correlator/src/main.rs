@@ -17,6 +17,7 @@ mod incidents;
 mod journal;
 mod learn;
 mod notify;
+mod probe;
 mod route;
 mod rules;
 mod wiring;

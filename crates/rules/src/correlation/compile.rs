@@ -25,8 +25,19 @@ const SECOND: Span = 1_000_000;
 
 pub(super) type Map = Entries<Located<Node>>;
 
-const FILE_KEYS: [&str; 10] =
-    ["lateness", "idle", "resolve_after", "signals", "rules", "inhibit", "services", "receivers", "routes", "doc"];
+const FILE_KEYS: [&str; 11] = [
+    "lateness",
+    "idle",
+    "resolve_after",
+    "signals",
+    "rules",
+    "inhibit",
+    "services",
+    "receivers",
+    "routes",
+    "watch",
+    "doc",
+];
 const RULE_KEYS: [&str; 13] = [
     "doc",
     "sources",
@@ -84,6 +95,7 @@ impl Compiler<'_> {
             services: ServiceGraph::default(),
             receivers: Vec::new(),
             routes: Vec::new(),
+            watches: Vec::new(),
         };
         file.mappings = self.mappings(entries);
         file.rules = self.rules(entries);
@@ -91,6 +103,7 @@ impl Compiler<'_> {
         file.services = self.services(entries);
         file.receivers = self.receivers(entries);
         file.routes = self.routes(entries, &file.receivers);
+        file.watches = self.watches(entries);
         file
     }
 

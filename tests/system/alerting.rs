@@ -190,6 +190,15 @@ async fn a_storm_of_cancellations_is_one_incident_live_and_in_the_back_test() {
     assert_eq!(found[0]["id"], storms(&live, "incidents")[0]["id"], "live and back-test are the same decision");
     assert_eq!(found[0]["group"], json!({ "airport": "EWR" }));
 
+    // What history teaches is a draft, and here there is nothing to learn: all signals have one name.
+    let spina = |output: &str| {
+        let spina = Spina::of(&world.stack).env("SPINA_ALERT_CORRELATOR_URL", &service.url);
+        spina.args(["incident", "learn", &context, "--from", "2013-01-01T00:00:00Z", "--output", output]).succeeds()
+    };
+    let learned: Value = serde_json::from_str(&spina("json")).unwrap();
+    assert_eq!((&learned["begun"], &learned["proposals"]), (&json!(90), &json!([])), "{learned}");
+    assert!(spina("text").starts_with("# Proposed from 90 signals of 1 kinds between 2013-02-08T10:00:00Z"));
+
     let strict = "signals: { FlightCancelled: { name: c, labels: { airport: data.orign } } }";
     let refused = http.post("/v1/rules/backtest", &json!({ "context": context, "rules": strict })).await;
     assert_eq!((refused.status, refused.error_code()), (422, "validation.rules"));

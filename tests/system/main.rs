@@ -7,6 +7,7 @@
 
 mod alerting;
 mod alerting_itself;
+mod alertmanager;
 mod appending;
 mod auditing;
 mod binaries;

@@ -7,6 +7,7 @@
 
 mod alerting;
 mod alerting_itself;
+mod alerting_kills;
 mod alertmanager;
 mod appending;
 mod auditing;

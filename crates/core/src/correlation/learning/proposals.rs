@@ -28,6 +28,9 @@ impl Relation<'_> {
     }
 }
 
+/// How two items are to each other, by scope.
+type InScopes<'c> = Vec<(Option<&'c str>, Relation<'c>)>;
+
 /// A proposal by the numbers of its items.
 struct Found {
     idea: Shape,
@@ -80,10 +83,8 @@ pub fn of(
 }
 
 /// Every two items that ever met, with how they are to each other in each scope, the widest first.
-fn relations<'c>(
-    counted: &'c [(Option<&'c str>, Pairs)],
-) -> BTreeMap<(usize, usize), Vec<(Option<&'c str>, Relation<'c>)>> {
-    let mut relations: BTreeMap<(usize, usize), Vec<(Option<&str>, Relation<'_>)>> = BTreeMap::new();
+fn relations<'c>(counted: &'c [(Option<&'c str>, Pairs)]) -> BTreeMap<(usize, usize), InScopes<'c>> {
+    let mut relations: BTreeMap<(usize, usize), InScopes<'_>> = BTreeMap::new();
     for (scope, pairs) in counted {
         for (first, second) in pairs.pairs.keys() {
             let (low, high) = (*first.min(second), *first.max(second));

@@ -111,7 +111,7 @@ impl Platform {
         let now = clock::now().millis();
         for context in self.files.contexts() {
             let topic = names::events_topic(&context.name);
-            for partition in 0..i32::try_from(context.partitions.value).unwrap_or(0) {
+            for partition in 0..context.partitions.value {
                 let open = self.admin.open_transactions(&topic, partition).await?;
                 let written = open.iter().map(|open| open.last_write_ms).filter(|written| *written >= 0).min();
                 if let Some(written) = written {

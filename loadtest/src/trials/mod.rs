@@ -1,11 +1,12 @@
 //! Trials: what is measured in one go, not beside a floor in every round: the commands topic, priority, reads, the
-//! archive, taking a partition over, memory.
+//! archive, correlation, taking a partition over, memory.
 //!
 //! Each checks what it measured before it tells a figure.
 
 mod archiving;
 mod commands;
 mod copy;
+mod correlating;
 mod priority;
 mod reading;
 mod taking_over;
@@ -65,6 +66,8 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Trial>> {
     trials.push(reading::run(bench).await?);
     say(format_args!("trial: archive"));
     trials.push(archiving::run(bench).await?);
+    say(format_args!("trial: correlation"));
+    trials.extend(correlating::run(bench).await?);
     say(format_args!("trial: take-over and memory"));
     trials.push(taking_over::run(bench).await?);
     Ok(trials)

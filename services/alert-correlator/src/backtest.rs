@@ -1,6 +1,7 @@
 //! Rules over history: the same engine, a log that is read once, and nobody is told.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -39,9 +40,16 @@ pub async fn run(
     to: Option<Timestamp>,
 ) -> anyhow::Result<Value> {
     let parts = wanted.sources.get(context).copied().unwrap_or(0);
+    let began = Instant::now();
     let (mut signals, events) = read(history, &wanted, context, parts).await?;
     signals.retain(|signal| from.is_none_or(|from| from <= signal.time) && to.is_none_or(|to| signal.time < to));
-    Ok(judge(&wanted, signals, events))
+    let read = began.elapsed();
+    let mut judged = judge(&wanted, signals, events);
+    judged["took"] = json!({
+        "read_seconds": read.as_secs_f64(),
+        "correlate_seconds": (began.elapsed() - read).as_secs_f64(),
+    });
+    Ok(judged)
 }
 
 /// The engine after some signals and the end of everything that they opened. Their order does not matter: it goes by event

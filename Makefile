@@ -35,6 +35,7 @@ test: install lint ## All tests, on servers of their own; leaves nothing running
 
 test-integration: install ## The system tests alone
 	$(CARGO) build --locked --workspace --bins --features event-store/failpoints
+	dev/prometheus true
 	dev/with-servers $${CARGO_TARGET_DIR:-target}/debug/loadtest --smoke
 	dev/with-servers $${CARGO_TARGET_DIR:-target}/debug/gate --seconds 60 --liveness-s 60
 	dev/with-servers $(CARGO) test --locked -p spina-tests -- --test-threads=1

@@ -31,6 +31,9 @@ pub struct Args {
     /// Streams of the partition that is taken over; a tenth as many events are never archived
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10..=20_000_000))]
     pub streams: u64,
+    /// Signals that go through a hundred correlation rules
+    #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(20_000..=1_000_000))]
+    pub signals: u64,
     /// Seed of keys and payloads
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -49,6 +52,7 @@ impl Args {
             self.rate = self.rate.min(200);
             self.command_records = self.command_records.min(2_000);
             self.streams = self.streams.min(1_000);
+            self.signals = 20_000;
         }
         self
     }

@@ -1,7 +1,7 @@
 //! A run: every arm in every round, checked before its figures count.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -199,6 +199,11 @@ impl Bench {
     /// Its process.
     pub fn store_pid(&self) -> anyhow::Result<u32> {
         Ok(self.event_store.as_ref().context("the event-store is stopped")?.pid)
+    }
+
+    /// Where logs go.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Starts it again.

@@ -1,6 +1,6 @@
 //! Alerts and events become incidents, as the users of Alertmanager's API and of our own meet it.
 //!
-//! The first of all by name: it is the only one that correlates while it runs.
+//! The first of all by name, with its like: they are the only ones that correlate while they run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,11 +21,11 @@ use spina_tests::stack::{Stack, root};
 use spina_tests::world::World;
 
 /// Long enough for a box on which others work too.
-const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// Adds the rules for alerts to a context's folder, and waits for late flights no longer than they are late here: they are
 /// appended at once, so their order is another than that of their times.
-fn declare_alerts(stack: &Stack, context: &Context) {
+pub(crate) fn declare_alerts(stack: &Stack, context: &Context) {
     for (from, to) in [("topology", &context.topology_dir), ("schemas", &context.schemas_dir)] {
         fs::create_dir_all(to.join("monitoring")).unwrap();
         for entry in fs::read_dir(root().join(from).join("monitoring")).unwrap() {
@@ -40,7 +40,7 @@ fn declare_alerts(stack: &Stack, context: &Context) {
     apply.arg("--schemas-dir").arg(&context.schemas_dir).succeeds();
 }
 
-async fn correlator(stack: &Stack, context: &Context) -> Service {
+pub(crate) async fn correlator(stack: &Stack, context: &Context) -> Service {
     let settings = [("SPINA_INSTANCE", context.name.as_str()), ("SPINA_RULES_POLL_MS", "200")];
     let mut service = Service::start_with(stack, "alert-correlator", context, &settings);
     service.ready().await;
@@ -48,7 +48,7 @@ async fn correlator(stack: &Stack, context: &Context) -> Service {
 }
 
 /// Asks until the answer is as it should be.
-async fn until(http: &Http, path: &str, fits: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(http: &Http, path: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let ask = async || {
         let answer = http.get(path).await.ok()?;
         (answer.status == 200 && fits(&answer.body)).then_some(answer.body)
@@ -56,12 +56,12 @@ async fn until(http: &Http, path: &str, fits: impl Fn(&Value) -> bool) -> Value 
     eventually_within(LIMIT, path, ask).await
 }
 
-fn incidents(body: &Value) -> &[Value] {
+pub(crate) fn incidents(body: &Value) -> &[Value] {
     body["incidents"].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// The types of the records in the incidents topic that belong to an incident, in order.
-async fn written(stack: &Stack, incident: &str) -> Vec<String> {
+pub(crate) async fn written(stack: &Stack, incident: &str) -> Vec<String> {
     let key = format!("incident-{incident}");
     let records = committed(&stack.kafka, names::INCIDENTS_TOPIC).await;
     let ours = records.iter().filter(|record| record.key.as_deref() == Some(key.as_bytes()));
@@ -135,6 +135,17 @@ async fn alerts_become_one_incident_that_a_kill_neither_loses_nor_repeats() {
     assert_eq!(again.status, 200);
     let active = http.get("/api/v2/alerts?silenced=false").await.unwrap().body;
     assert_eq!(ours(&active).len(), 1, "the silence was not forgotten: {active}");
+    // Through the rest of its life, as the command line has it.
+    let spina = |verb: &str| {
+        let spina = Spina::of(&stack).env("SPINA_ALERT_CORRELATOR_URL", &service.url);
+        spina.args(["incident", verb, &id, "--by", "ann"])
+    };
+    assert!(spina("mitigate").succeeds().contains("mitigated"));
+    let early = http.post(&format!("{path}/acknowledge"), &json!({ "by": "ann" })).await;
+    assert_eq!((early.status, early.error_code()), (409, "state.conflict"));
+    assert!(spina("reopen").succeeds().contains("open"));
+    assert!(spina("resolve").succeeds().contains("resolved"));
+    assert!(spina("reopen").succeeds().contains("open"));
     let resolved = http.post(&format!("{path}/resolve"), &json!({ "by": "ann" })).await;
     assert_eq!((resolved.status, &resolved.body["state"]), (200, &json!("resolved")), "{resolved:?}");
     let twice = http.post(&format!("{path}/resolve"), &json!({ "by": "ann" })).await;
@@ -145,7 +156,8 @@ async fn alerts_become_one_incident_that_a_kill_neither_loses_nor_repeats() {
 
     let mut told = written(&stack, &id).await;
     told.retain(|name| name != "spina.IncidentGrew");
-    assert_eq!(told, ["spina.IncidentOpened", "spina.IncidentAcknowledged", "spina.IncidentResolved"]);
+    let life = ["Opened", "Acknowledged", "Mitigated", "Reopened", "Resolved", "Reopened", "Resolved"];
+    assert_eq!(told, life.map(|event| format!("spina.Incident{event}")));
     service.stop().await;
 }
 
@@ -177,6 +189,15 @@ async fn a_storm_of_cancellations_is_one_incident_live_and_in_the_back_test() {
     assert_eq!(found.len(), 1, "{tried:?}");
     assert_eq!(found[0]["id"], storms(&live, "incidents")[0]["id"], "live and back-test are the same decision");
     assert_eq!(found[0]["group"], json!({ "airport": "EWR" }));
+
+    // What history teaches is a draft, and here there is nothing to learn: all signals have one name.
+    let spina = |output: &str| {
+        let spina = Spina::of(&world.stack).env("SPINA_ALERT_CORRELATOR_URL", &service.url);
+        spina.args(["incident", "learn", &context, "--from", "2013-01-01T00:00:00Z", "--output", output]).succeeds()
+    };
+    let learned: Value = serde_json::from_str(&spina("json")).unwrap();
+    assert_eq!((&learned["begun"], &learned["proposals"]), (&json!(90), &json!([])), "{learned}");
+    assert!(spina("text").starts_with("# Proposed from 90 signals of 1 kinds between 2013-02-08T10:00:00Z"));
 
     let strict = "signals: { FlightCancelled: { name: c, labels: { airport: data.orign } } }";
     let refused = http.post("/v1/rules/backtest", &json!({ "context": context, "rules": strict })).await;

@@ -1,11 +1,14 @@
 //! Spina as its users meet it: real binaries on real Kafka, registry and PostgreSQL.
 //!
 //! Run by `make test-integration`, or `dev/with-servers cargo test -p spina-tests --test system -- --test-threads=1`.
-//! Tests run one after the other, by name: [`alerting`] and [`booking`] come before [`demo`], which leaves services of its
-//! own running, and [`demo`] looks at the flights before [`readme`] may add to them.
+//! Tests run one after the other, by name: [`alerting`], its like and [`booking`] come before [`demo`], which leaves services
+//! of its own running, and [`demo`] looks at the flights before [`readme`] may add to them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alerting;
+mod alerting_itself;
+mod alerting_kills;
+mod alertmanager;
 mod appending;
 mod auditing;
 mod binaries;
@@ -62,7 +65,7 @@ mod subscribers;
 mod subscribing;
 mod taking_in;
 mod telling;
-mod unique;
 mod unarchived;
 mod undecodable;
+mod unique;
 mod validation;

@@ -1,5 +1,7 @@
 //! `spina incident`: what the correlation led to, why, and what people do about it.
 
+mod learn;
+
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -22,8 +24,8 @@ pub struct Args {
 enum Verb {
     /// Show the incidents, the latest first
     List {
-        /// Only open, acknowledged or resolved ones
-        #[arg(long, value_parser = ["open", "acknowledged", "resolved"])]
+        /// Only those in this state
+        #[arg(long, value_parser = ["open", "acknowledged", "mitigated", "resolved", "merged"])]
         state: Option<String>,
         /// Only those with such a label, as in rule="flights/storm"; may come several times
         #[arg(long = "match", value_name = "MATCHER")]
@@ -48,8 +50,14 @@ enum Verb {
         #[arg(long)]
         receiver: Option<String>,
     },
+    /// Propose rules from what came together before; nothing of it is put in force
+    Learn(learn::Learn),
     /// Say that you look after it
     Ack(Said),
+    /// Say that nobody suffers from it any more; a further signal reopens it
+    Mitigate(Said),
+    /// Say that it is not over after all
+    Reopen(Said),
     /// Say that it is over
     Resolve(Said),
 }
@@ -90,7 +98,10 @@ impl Args {
                 let query: Vec<_> = outcome.into_iter().chain(receiver.map(|name| ("receiver", name))).collect();
                 notifications(&client.get(Service::AlertCorrelator, "/v1/notifications", &query).await?, format)
             }
+            Verb::Learn(learn) => learn.run(&client, format).await,
             Verb::Ack(said) => said.say(&client, "acknowledge", format).await,
+            Verb::Mitigate(said) => said.say(&client, "mitigate", format).await,
+            Verb::Reopen(said) => said.say(&client, "reopen", format).await,
             Verb::Resolve(said) => said.say(&client, "resolve", format).await,
         }
     }

@@ -150,8 +150,16 @@ pub const SIGNAL_RECORDS: [&str; 8] = [
 ];
 
 /// Names of the Avro records of incidents, in namespace `spina`.
-pub const INCIDENT_RECORDS: [&str; 5] =
-    ["IncidentOpened", "IncidentGrew", "IncidentAcknowledged", "IncidentResolved", "NotificationDecided"];
+pub const INCIDENT_RECORDS: [&str; 8] = [
+    "IncidentOpened",
+    "IncidentGrew",
+    "IncidentAcknowledged",
+    "IncidentMitigated",
+    "IncidentReopened",
+    "IncidentMerged",
+    "IncidentResolved",
+    "NotificationDecided",
+];
 
 /// Consumer group of the alert-correlators on one of the topics that they read.
 pub fn correlator_group(topic: &str) -> String {

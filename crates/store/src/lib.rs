@@ -6,12 +6,13 @@
 //! - [`dead_letters`]: events that they could not take.
 //! - [`sagas`]: sagas as they were last seen. [`saga_snapshots`]: what their owners remembered. [`saga_batches`]: what was
 //!   wanted of many at a time.
-//! - [`jobs`]: long work that people ask for.
+//! - [`jobs`]: long work that people ask for. [`conditions`]: how much waits for a person.
 //!
 //! A commit whose answer was lost is never guessed about: each transaction names the state it started from, and the
 //! next one finds out whether that still holds.
 
 pub mod archive;
+pub mod conditions;
 pub mod dead_letters;
 pub mod error;
 pub mod jobs;

@@ -84,7 +84,12 @@ impl HttpClient {
 
     /// Gets a page, whatever its status.
     pub async fn get(&mut self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
-        let answer = self.send(Method::GET, path, "application/json", Bytes::new()).await?;
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Sends JSON and reads the whole answer, whatever its status.
+    pub async fn ask(&mut self, method: Method, path: &str, body: Bytes) -> anyhow::Result<(StatusCode, Bytes)> {
+        let answer = self.send(method, path, "application/json", body).await?;
         let status = answer.status();
         Ok((status, answer.into_body().collect().await.context("read an answer")?.to_bytes()))
     }

@@ -36,7 +36,7 @@ impl Report<'_> {
     /// Writes everything as JSON.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
         let path = folder.join("report.json");
-        let Args { rounds, seconds, import_events, connections, rate, command_records, streams, seed, smoke } =
+        let Args { rounds, seconds, import_events, connections, rate, command_records, streams, signals, seed, smoke } =
             self.args;
         let report = json!({
             "commit": self.commit,
@@ -44,7 +44,7 @@ impl Report<'_> {
             "value_bytes": self.bytes,
             "options": {
                 "rounds": rounds, "seconds": seconds, "import_events": import_events, "connections": connections,
-                "rate": rate, "command_records": command_records, "streams": streams, "seed": seed, "smoke": smoke,
+                "rate": rate, "command_records": command_records, "streams": streams, "signals": signals, "seed": seed, "smoke": smoke,
             },
             "arms": self.measured,
             "trials": self.trials,

@@ -1,5 +1,5 @@
 //! Trials: what is measured in one go, not beside a floor in every round: the commands topic, priority, reads, the
-//! archive, the projector, taking a partition over, memory.
+//! archive, the projector, correlation, taking a partition over, memory.
 //!
 //! Each checks what it measured before it tells a figure.
 
@@ -7,6 +7,7 @@ mod archiving;
 mod beside;
 mod commands;
 mod copy;
+mod correlating;
 mod priority;
 mod projecting;
 mod reading;
@@ -69,6 +70,8 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Trial>> {
     trials.push(archiving::run(bench).await?);
     say(format_args!("trial: projector"));
     trials.push(projecting::run(bench).await?);
+    say(format_args!("trial: correlation"));
+    trials.extend(correlating::run(bench).await?);
     say(format_args!("trial: take-over and memory"));
     trials.push(taking_over::run(bench).await?);
     Ok(trials)

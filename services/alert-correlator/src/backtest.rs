@@ -1,6 +1,7 @@
 //! Rules over history: the same engine, a log that is read once, and nobody is told.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -13,8 +14,8 @@ use crate::journal::Journal;
 use crate::route;
 use crate::rules::Wanted;
 
-/// Most signals of one back-test: about 300 bytes each.
-const SIGNALS_MAX: usize = 1_000_000;
+/// Most signals of one back-test or lesson: about 300 bytes each.
+pub const SIGNALS_MAX: usize = 1_000_000;
 /// Incidents that are told in full.
 const INCIDENTS_SHOWN: usize = 1_000;
 
@@ -39,13 +40,21 @@ pub async fn run(
     to: Option<Timestamp>,
 ) -> anyhow::Result<Value> {
     let parts = wanted.sources.get(context).copied().unwrap_or(0);
+    let began = Instant::now();
     let (mut signals, events) = read(history, &wanted, context, parts).await?;
     signals.retain(|signal| from.is_none_or(|from| from <= signal.time) && to.is_none_or(|to| signal.time < to));
-    Ok(judge(&wanted, signals, events))
+    let read = began.elapsed();
+    let mut judged = judge(&wanted, signals, events);
+    judged["took"] = json!({
+        "read_seconds": read.as_secs_f64(),
+        "correlate_seconds": (began.elapsed() - read).as_secs_f64(),
+    });
+    Ok(judged)
 }
 
-/// The incidents of some signals. Their order does not matter: the engine goes by event time.
-fn judge(wanted: &Wanted, mut signals: Vec<Signal>, events: u64) -> Value {
+/// The engine after some signals and the end of everything that they opened. Their order does not matter: it goes by event
+/// time.
+pub fn replayed(wanted: &Wanted, mut signals: Vec<Signal>) -> Engine {
     signals.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
     let last = signals.last().map(|signal| signal.time).unwrap_or_default();
     let mut engine = Engine::default();
@@ -53,7 +62,6 @@ fn judge(wanted: &Wanted, mut signals: Vec<Signal>, events: u64) -> Value {
     let sources = wanted.sources.keys().map(|source| (source.clone(), 1)).collect();
     let files = wanted.set.texts.clone();
     engine.take(Input::RulesChanged { files, sources }, Timestamp::default());
-    let count = signals.len();
     for mut signal in signals {
         signal.part = 0;
         engine.take(Input::SignalTaken(signal), last);
@@ -61,6 +69,13 @@ fn judge(wanted: &Wanted, mut signals: Vec<Signal>, events: u64) -> Value {
     // Whatever is open ends by itself.
     let end = Timestamp::from_micros(last.micros() + spina_rules::correlation::SPAN_MAX).unwrap_or(last);
     engine.take(Input::ClockTicked { now: end }, end);
+    engine
+}
+
+/// What some signals would have led to.
+fn judge(wanted: &Wanted, signals: Vec<Signal>, events: u64) -> Value {
+    let count = signals.len();
+    let engine = replayed(wanted, signals);
     let mut kept: Vec<_> = engine.incidents().iter().collect();
     kept.sort_by_key(|kept| (kept.incident.opened_at, kept.incident.id.clone()));
     let incidents = kept.len();

@@ -25,6 +25,10 @@ pub struct AlertCorrelatorConfig {
     pub notify_timeout_ms: u64,
     /// Most notifications that are sent at the same time.
     pub notify_at_once_max: usize,
+    /// How often the platform's own conditions are looked at, in milliseconds.
+    pub probe_every_ms: u64,
+    /// Base URLs of the services whose metrics are looked at, comma separated; none: nothing is known of their answers.
+    pub probe_services: String,
     /// Where people reach this service: told in notifications as Alertmanager writes them.
     pub external_url: String,
 }
@@ -41,6 +45,8 @@ impl Default for AlertCorrelatorConfig {
             notify_pause_max_ms: 60_000,
             notify_timeout_ms: 10_000,
             notify_at_once_max: 32,
+            probe_every_ms: 15_000,
+            probe_services: String::new(),
             external_url: String::new(),
         }
     }

@@ -172,7 +172,7 @@ impl Scribe {
 mod tests {
     use std::collections::BTreeMap;
 
-    use spina_core::correlation::incident::{Alternative, Ending, Evidence};
+    use spina_core::correlation::incident::{Alternative, Ending, Evidence, Reopening};
     use spina_core::correlation::{Kind, Labels, Notice, Signal};
 
     use super::*;
@@ -238,6 +238,8 @@ mod tests {
             Input::SilenceExpired { id: "s".into(), at: at(1) },
             asked(Asked::Acknowledge),
             asked(Asked::Resolve),
+            asked(Asked::Mitigate),
+            asked(Asked::Reopen),
             Input::NotificationEnded {
                 notification: "n".into(),
                 delivered: false,
@@ -282,6 +284,23 @@ mod tests {
                 reason: "y".into(),
                 evidence: evidence.clone(),
                 alternatives,
+            },
+            IncidentEvent::IncidentMitigated { incident: incident(), by: "ann".into(), comment: "x".into(), at: at(6) },
+            IncidentEvent::IncidentReopened {
+                incident: incident(),
+                because: Reopening::Returned,
+                count: 3,
+                by: None,
+                comment: Some("x".into()),
+                at: at(6),
+            },
+            IncidentEvent::IncidentMerged {
+                incident: incident(),
+                into: "j".into(),
+                count: 3,
+                reason: "near".into(),
+                evidence: evidence.clone(),
+                at: at(6),
             },
             IncidentEvent::IncidentGrew { incident: incident(), count: 4, at: at(6), evidence },
             IncidentEvent::IncidentAcknowledged {

@@ -18,6 +18,7 @@ use crate::http::{self, Served};
 use crate::incidents::{CorrelatorStage, View};
 use crate::journal::{Journal, Scribe};
 use crate::notify::Sender;
+use crate::probe::{Platform, Probe};
 use crate::route::{AlertRoute, EventRoute};
 use crate::rules::{ALERTS, Files};
 
@@ -31,6 +32,7 @@ type Ctx = Context<AlertCorrelatorConfig>;
 /// The servers, once they have answered.
 struct Servers {
     process: Process,
+    admin: Arc<Admin>,
     journal: Arc<Journal>,
     history: History,
     scribe: Scribe,
@@ -55,6 +57,14 @@ async fn start(ctx: Ctx, files: Files, view: Arc<View>, served: Served) -> anyho
     served.scribe.get_or_init(|| servers.scribe.clone());
     served.history.get_or_init(|| servers.history.clone());
     let log = Arc::clone(&servers.process.state);
+    let probe = Probe {
+        platform: Platform::new(&ctx.config, Arc::clone(&servers.admin), files.clone())?,
+        files: files.clone(),
+        scribe: servers.scribe.clone(),
+        requests: served.requests.clone(),
+    };
+    let every = Duration::from_millis(ctx.config.probe_every_ms.max(100));
+    ctx.tasks.spawn("probe", probe.run(every, ctx.shutdown.stopping()));
     let sender = Sender::new(&ctx.config, ctx.tasks.clone(), servers.scribe.clone())?;
     let correlator = CorrelatorStage { journal: Arc::clone(&servers.journal), view, files: files.clone(), log, sender };
     spawn(&ctx, &servers, correlator, names::SIGNALS_TOPIC, Some(names::INCIDENTS_TOPIC), served.requests);
@@ -128,7 +138,7 @@ async fn try_connect(ctx: &Ctx, files: &Files) -> anyhow::Result<Servers> {
         instance: ctx.config.instance.clone(),
         session_timeout: Duration::from_millis(ctx.config.session_timeout_ms).max(least),
         lanes: Arc::new(LaneFactory::connect(&log).await.context("connect to Kafka")?),
-        state: Arc::new(BrokerLog { config: log.clone(), admin }),
+        state: Arc::new(BrokerLog { config: log.clone(), admin: Arc::clone(&admin) }),
         clock: Arc::new(clock::now),
         tasks: ctx.tasks.clone(),
         readiness: ctx.readiness.clone(),
@@ -138,5 +148,5 @@ async fn try_connect(ctx: &Ctx, files: &Files) -> anyhow::Result<Servers> {
     let scribe =
         Scribe { journal: Arc::clone(&journal), publisher: Publisher::new(&log).context("set up a publisher")? };
     let history = History { log, journal: Arc::clone(&journal) };
-    Ok(Servers { process, journal, history, scribe })
+    Ok(Servers { process, admin, journal, history, scribe })
 }

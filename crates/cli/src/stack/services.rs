@@ -35,6 +35,11 @@ fn command(stack: &Stack, service: Part) -> Result<Command> {
         .env("SPINA_HTTP_LISTEN", format!("127.0.0.1:{port}"))
         .env("SPINA_TOPOLOGY_DIR", declarations("topology")?)
         .env("SPINA_SCHEMAS_DIR", declarations("schemas")?);
+    if service == Part::AlertCorrelator {
+        // It looks after the platform too.
+        let all: Vec<&str> = endpoints.services.values().map(String::as_str).collect();
+        command.env("SPINA_PROBE_SERVICES", all.join(","));
+    }
     Ok(command)
 }
 

@@ -8,10 +8,12 @@
 //! - [`signal`]: something that was observed, once or with a beginning and an end.
 //! - [`watermark`]: how far event time has come.
 //! - [`incident`]: the aggregate, with its life cycle.
+//! - [`learning`]: what comes together over a history, as proposals.
 //! - [`notification`]: what receivers are told of incidents, and when.
 
 pub mod incident;
 pub mod labels;
+pub mod learning;
 pub mod notification;
 pub mod signal;
 pub mod watermark;

@@ -138,6 +138,13 @@ impl Telling {
         self.members.insert(incident.to_owned(), Member { over: false, known: Known::No });
     }
 
+    /// An incident in it is not over after all.
+    pub fn reopen(&mut self, incident: &str) {
+        if let Some(member) = self.members.get_mut(incident) {
+            member.over = false;
+        }
+    }
+
     /// Whether the incident is in it.
     pub fn has(&self, incident: &str) -> bool {
         self.members.contains_key(incident)
@@ -187,7 +194,14 @@ impl Telling {
         let Some((_, flushed)) = self.on_its_way.take_if(|(sent, _)| sent == id) else { return };
         if delivered {
             self.told_at = Some(now);
-            flushed.resolved.iter().for_each(|incident| _ = self.members.remove(incident));
+        }
+        for incident in &flushed.resolved {
+            if delivered && self.members.get(incident).is_some_and(|member| member.over) {
+                self.members.remove(incident);
+            } else if let Some(member) = self.members.get_mut(incident) {
+                // If it was reopened meanwhile, the receiver does not know.
+                member.known = if delivered { Known::No } else { Known::Perhaps };
+            }
         }
         let known = if delivered { Known::Yes } else { Known::Perhaps };
         for incident in &flushed.firing {
@@ -199,10 +213,17 @@ impl Telling {
     }
 
     /// Takes over what the receiver knows of an incident from the group that it was in before routes changed; and what is
-    /// on its way, if it is the same group.
+    /// on its way, if it is the same group. Otherwise the receiver may know what is on its way.
     pub fn inherit(&mut self, incident: &str, from: &Self, is_same: bool) {
-        let Some(member) = from.members.get(incident) else { return };
-        self.members.insert(incident.to_owned(), *member);
+        let Some(mut member) = from.members.get(incident).copied() else { return };
+        if let Some((_, flushed)) = from.on_its_way.as_ref().filter(|_| !is_same) {
+            if flushed.names(incident) {
+                member.known = member.known.max(Known::Perhaps);
+            } else if flushed.resolved.iter().any(|known| known == incident) {
+                member.known = Known::Perhaps;
+            }
+        }
+        self.members.insert(incident.to_owned(), member);
         self.told_at = self.told_at.max(from.told_at);
         self.due = self.due.min(from.due);
         if is_same {

@@ -25,8 +25,19 @@ const SECOND: Span = 1_000_000;
 
 pub(super) type Map = Entries<Located<Node>>;
 
-const FILE_KEYS: [&str; 10] =
-    ["lateness", "idle", "resolve_after", "signals", "rules", "inhibit", "services", "receivers", "routes", "doc"];
+const FILE_KEYS: [&str; 11] = [
+    "lateness",
+    "idle",
+    "resolve_after",
+    "signals",
+    "rules",
+    "inhibit",
+    "services",
+    "receivers",
+    "routes",
+    "watch",
+    "doc",
+];
 const RULE_KEYS: [&str; 13] = [
     "doc",
     "sources",
@@ -84,6 +95,7 @@ impl Compiler<'_> {
             services: ServiceGraph::default(),
             receivers: Vec::new(),
             routes: Vec::new(),
+            watches: Vec::new(),
         };
         file.mappings = self.mappings(entries);
         file.rules = self.rules(entries);
@@ -91,6 +103,7 @@ impl Compiler<'_> {
         file.services = self.services(entries);
         file.receivers = self.receivers(entries);
         file.routes = self.routes(entries, &file.receivers);
+        file.watches = self.watches(entries);
         file
     }
 
@@ -151,14 +164,15 @@ impl Compiler<'_> {
 
     fn near(&mut self, entries: &Map) -> Option<Near> {
         let node = entries.get("near")?;
-        let near = self.reading.mapping(node, "near", &["label", "hops"])?;
+        let near = self.reading.mapping(node, "near", &["label", "hops", "merge"])?;
         let label = self.text_of(near, "label").map_or_else(|| "service".to_owned(), |text| text.value);
         let Some(hops) = near.get("hops") else {
             self.reading.complain(node.place, "near needs hops: the most dependencies between two services");
             return None;
         };
         let hops = self.reading.whole_number(hops, "hops", 0..=HOPS_MAX)?;
-        Some(Near { label, hops: u32::try_from(hops).unwrap_or(0) })
+        let merge = self.switch(near, "merge", false)?;
+        Some(Near { label, hops: u32::try_from(hops).unwrap_or(0), merge })
     }
 
     fn inhibit(&mut self, file: &Map) -> Vec<Inhibit> {
@@ -287,6 +301,15 @@ impl Compiler<'_> {
 
     pub(super) fn span_or(&mut self, entries: &Map, key: &str, otherwise: Span) -> Span {
         entries.get(key).and_then(|node| self.span(node, key)).unwrap_or(otherwise)
+    }
+
+    pub(super) fn switch(&mut self, entries: &Map, key: &str, otherwise: bool) -> Option<bool> {
+        let Some(node) = entries.get(key) else { return Some(otherwise) };
+        if let Node::Bool(answer) = node.value {
+            return Some(answer);
+        }
+        self.reading.complain(node.place, format!("{key} must be true or false, not {}", node.value.kind()));
+        None
     }
 
     pub(super) fn text_of(&mut self, entries: &Map, key: &str) -> Option<Located<String>> {

@@ -153,15 +153,7 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        let send_resolved = match entries.get("send_resolved").map(|node| (&node.value, node.place)) {
-            None => true,
-            Some((Node::Bool(answer), _)) => *answer,
-            Some((other, place)) => {
-                let message = format!("send_resolved must be true or false, not {}", other.kind());
-                self.reading.complain(place, message);
-                return None;
-            }
-        };
+        let send_resolved = self.switch(entries, "send_resolved", true)?;
         Some(Receiver { name: name.value.clone(), webhook: webhook.map(|url| url.value), format, send_resolved })
     }
 

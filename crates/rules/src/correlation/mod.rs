@@ -28,6 +28,7 @@ mod matcher;
 mod notify;
 mod rule;
 mod set;
+mod watch;
 
 pub use compile::compile;
 pub use duration::{SPAN_MAX, Span, parse_span, show_span};
@@ -37,6 +38,7 @@ pub use matcher::{BadMatcher, Matcher, matches_all};
 pub use notify::{DAYS, Format, MuteTime, Receiver, Route};
 pub use rule::{Detect, FileRules, Inhibit, Near, Resolve, Rule, Window};
 pub use set::{CORRELATION_FILE, RuleSet};
+pub use watch::{Reading, Watch};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use spina_core::correlation::{Labels, Signal};
 
-use super::{Mapping, Matcher, Receiver, Route, ServiceGraph, Span, matches_all};
+use super::{Mapping, Matcher, Receiver, Route, ServiceGraph, Span, Watch, matches_all};
 use crate::expr::{EvalError, Formula, Template, Variable};
 use crate::source::Located;
 
@@ -32,6 +32,8 @@ pub struct FileRules {
     pub receivers: Vec<Receiver>,
     /// Which go where; the first that matches.
     pub routes: Vec<Route>,
+    /// The platform's own conditions.
+    pub watches: Vec<Watch>,
 }
 
 /// One rule: which signals belong together, and when they are an incident.
@@ -74,6 +76,8 @@ pub struct Near {
     pub label: String,
     /// The most dependencies between two of them.
     pub hops: u32,
+    /// Whether groups that a signal connects become one, and their incidents with them.
+    pub merge: bool,
 }
 
 /// A span of event time in which signals count together.

@@ -144,6 +144,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("rules: { storm: { match: [a=b], groups_max: 0 } }", "1:45", "from 1 to"),
     ("rules: { storm: { match: [a=b], near: {} } }", "1:39", "needs hops"),
     ("rules: { storm: { match: [a=b], near: { hops: 9 } } }", "1:47", "from 0 to 8"),
+    ("rules: { storm: { match: [a=b], near: { hops: 1, merge: 1 } } }", "1:57", "true or false"),
     ("inhibit: [{ source: [a=b] }]", "1:11", "needs target"),
     ("services: { shop: [shop] }", "1:20", "depend on itself"),
     ("receivers: { ops: { webhook: 'ftp://x' } }", "1:30", "not a URL"),

@@ -6,12 +6,15 @@
 //!
 //! Signals and timers come up strictly in the order of event time, so rules need not think of disorder.
 
+mod life;
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use spina_core::Timestamp;
 use spina_core::correlation::incident::{Alternative, Ending};
 use spina_core::correlation::labels::digest;
-use spina_core::correlation::{IncidentEvent, Kind, Labels, Signal};
+use spina_core::correlation::{IncidentEvent, Kind, Signal};
 use spina_rules::correlation::{Rule, RuleSet};
 
 use super::account::{Account, Limits, RuleAccount};
@@ -188,7 +191,7 @@ impl Domain {
                     continue;
                 }
             }
-            let Some(id) = self.group_for(*number, rule, signal, shared) else { continue };
+            let Some(id) = self.group_for(*number, rule, signal, time, shared) else { continue };
             let group = self.groups.get_mut(&id).expect("it was found or made");
             let turn = group.take(rule, signal, time);
             shared.cost(*number).matched += 1;
@@ -197,6 +200,9 @@ impl Domain {
         self.candidates = candidates;
         for at in 0..taken.len() {
             let (id, turn) = taken[at].clone();
+            if !matches!(turn, Turn::Ends(_)) {
+                self.reopen_if_mitigated(&id, signal, time, shared);
+            }
             if turn == Turn::Opens {
                 let others = taken.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, (id, _))| id);
                 let alternatives = self.alternatives(others, shared.rules);
@@ -215,65 +221,6 @@ impl Domain {
             Some(Alternative { rule: rule.name.clone(), group: group.labels.clone(), verdict: group.verdict(rule) })
         });
         told.collect()
-    }
-
-    /// The group that the signal belongs to, made if need be. `None` if there is no room for another.
-    fn group_for(&mut self, number: usize, rule: &Rule, signal: &Signal, shared: &mut Shared<'_>) -> Option<GroupId> {
-        let values: Vec<&str> = rule.group_by.iter().map(|label| signal.labels.get(label)).collect();
-        let base: GroupId = (number, values.join("\u{1f}"));
-        let service = rule.near.as_ref().map(|near| (signal.labels.get(&near.label).to_owned(), near.hops));
-        let Some((service, hops)) = service else {
-            return self.ensure(base, rule, signal.labels.only(&rule.group_by), shared);
-        };
-        let services = &shared.rules.set.services;
-        let known = self.near.get(&base).into_iter().flatten().find(|id| {
-            let group = self.groups.get(*id);
-            group.is_some_and(|group| group.services.iter().any(|known| services.is_near(known, &service, hops)))
-        });
-        let id = match known {
-            Some(id) => id.clone(),
-            None => {
-                let own: GroupId = (number, format!("{}\u{1e}{service}", base.1));
-                let label = rule.near.as_ref().map(|near| near.label.clone());
-                let names: Vec<String> = rule.group_by.iter().cloned().chain(label).collect();
-                let id = self.ensure(own, rule, signal.labels.only(&names), shared)?;
-                self.near.entry(base).or_default().push(id.clone());
-                id
-            }
-        };
-        self.groups.get_mut(&id)?.services.insert(service);
-        Some(id)
-    }
-
-    fn ensure(&mut self, id: GroupId, rule: &Rule, labels: Labels, shared: &mut Shared<'_>) -> Option<GroupId> {
-        if self.groups.contains_key(&id) {
-            return Some(id);
-        }
-        let kept = self.kept.entry(id.0).or_default();
-        if *kept >= rule.groups_max {
-            shared.cost(id.0).shed += 1;
-            return None;
-        }
-        *kept += 1;
-        self.groups.insert(id.clone(), Group::new(labels));
-        Some(id)
-    }
-
-    fn forget(&mut self, id: &GroupId) {
-        if self.groups.remove(id).is_none() {
-            return;
-        }
-        *self.kept.entry(id.0).or_default() -= 1;
-        if let Some((base, _)) = id.1.split_once('\u{1e}') {
-            let base = (id.0, base.to_owned());
-            let left = self.near.get_mut(&base).map(|ids| {
-                ids.retain(|known| known != id);
-                ids.len()
-            });
-            if left == Some(0) {
-                self.near.remove(&base);
-            }
-        }
     }
 
     /// A timer came up.
@@ -369,16 +316,6 @@ impl Domain {
             group.timer = Some(due);
             self.timers.insert((due, Due::Group(id.clone())));
         }
-    }
-
-    /// Takes over a group from before the rules changed.
-    pub fn adopt(&mut self, id: GroupId, group: Group, rules: &Numbered) {
-        *self.kept.entry(id.0).or_default() += 1;
-        if let Some((base, _)) = id.1.split_once('\u{1e}') {
-            self.near.entry((id.0, base.to_owned())).or_default().push(id.clone());
-        }
-        self.groups.insert(id.clone(), group);
-        self.set_timer(&id, rules);
     }
 
     /// Closes the group's incident because a person said so. Whether it was open here.

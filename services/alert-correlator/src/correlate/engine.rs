@@ -1,10 +1,12 @@
 //! The engine: the fold of the journal.
 
+mod asked;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use spina_core::Timestamp;
 use spina_core::correlation::incident::Ending;
-use spina_core::correlation::{IncidentEvent, IncidentState, Kind, Labels, Notification, Signal, SourceClock};
+use spina_core::correlation::{IncidentEvent, Kind, Labels, Notification, Signal, SourceClock};
 use spina_rules::correlation::{Inhibit, Route, RuleSet, matches_all};
 
 use super::account::{Account, Limits, RuleAccount};
@@ -13,7 +15,7 @@ use super::domain::{Domain, Due, Numbered, Shared, ended};
 use super::group::Group;
 use super::incidents::{Incidents, labels_of};
 use super::index::Index;
-use super::input::{Asked, Input};
+use super::input::Input;
 use super::notices::{self, Ended, Notices};
 use super::silence::{Compiled, Muted, Muting, Silence};
 
@@ -278,24 +280,6 @@ impl Engine {
         }
         let Self { rules, account, costs, incidents, buffer, domains, limits, .. } = self;
         domains[number].advance(watermark, &mut Shared { rules, limits, account, costs, incidents, out: buffer });
-    }
-
-    fn asked(&mut self, incident: String, action: Asked, by: String, comment: String, at: Timestamp) {
-        let Some(known) = self.incidents.get(&incident).map(|kept| kept.incident.clone()) else { return };
-        let event = match (action, known.state) {
-            (_, IncidentState::Resolved) => return,
-            (Asked::Acknowledge, IncidentState::Open | IncidentState::Acknowledged) => {
-                IncidentEvent::IncidentAcknowledged { incident, by, comment, at }
-            }
-            (Asked::Resolve, IncidentState::Open | IncidentState::Acknowledged) => {
-                self.domains.iter_mut().any(|domain| domain.close(&incident));
-                let (count, last_at) = (known.count, known.updated_at);
-                let (by, comment) = (Some(by), Some(comment));
-                IncidentEvent::IncidentResolved { incident, count, because: Ending::Asked, by, comment, at, last_at }
-            }
-        };
-        self.incidents.fold(&event);
-        self.buffer.push(event);
     }
 
     /// Puts other rules in force. A text that cannot be used leaves everything as it is: whoever writes the journal checks

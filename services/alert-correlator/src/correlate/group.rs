@@ -103,6 +103,32 @@ impl Group {
         self.open = Some(Open { incident, opened_at: at, count, told: count.max(1) });
     }
 
+    /// An incident of this group that was over is not.
+    pub fn reopened(&mut self, rule: &Rule, incident: String, count: i64, at: Timestamp) {
+        self.missed = matches!(rule.detect, Detect::Absence(_));
+        self.last = self.last.max(Some(at));
+        self.open = Some(Open { incident, opened_at: at, count, told: count.max(1) });
+    }
+
+    /// Takes over all of another group of the same rule, and returns the incident that is part of this one's now.
+    pub fn absorb(&mut self, other: Self) -> Option<Open> {
+        self.services.extend(other.services);
+        self.active.extend(other.active);
+        self.last = self.last.max(other.last);
+        self.progress.absorb(other.progress);
+        self.evidence.extend(other.evidence);
+        self.evidence.make_contiguous().sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
+        self.evidence.drain(..self.evidence.len().saturating_sub(EVIDENCE_MAX));
+        let theirs = other.open?;
+        let Some(ours) = &mut self.open else {
+            self.open = Some(theirs);
+            return None;
+        };
+        ours.count += theirs.count;
+        ours.told = ours.count;
+        Some(theirs)
+    }
+
     /// The incident is over; the count towards the next begins anew.
     pub fn closed(&mut self) {
         self.open = None;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use spina_core::Timestamp;
 use spina_core::correlation::{Incident, IncidentEvent, IncidentState, Labels};
 
 /// Incidents that are over and still remembered.
@@ -23,6 +24,8 @@ pub struct Kept {
 pub struct Incidents {
     all: BTreeMap<String, Kept>,
     over: VecDeque<String>,
+    /// Those that are mitigated, and since when: few, and asked for with every signal.
+    mitigated: BTreeMap<String, Timestamp>,
 }
 
 impl Incidents {
@@ -34,17 +37,36 @@ impl Incidents {
             return;
         }
         let Some(kept) = self.all.get_mut(event.incident()) else { return };
+        let before = kept.incident.state;
         kept.incident.evolve(event);
-        if kept.events.len() < EVENTS_MAX || kept.incident.state == IncidentState::Resolved {
+        let after = kept.incident.state;
+        if kept.events.len() < EVENTS_MAX || after != before {
             kept.events.push(event.clone());
         }
-        if kept.incident.state == IncidentState::Resolved {
-            self.over.push_back(event.incident().to_owned());
-        }
+        self.note(event, before, after);
         while self.over.len() > OVER_MAX {
             let oldest = self.over.pop_front();
             oldest.map(|id| self.all.remove(&id));
         }
+    }
+
+    fn note(&mut self, event: &IncidentEvent, before: IncidentState, after: IncidentState) {
+        let id = event.incident();
+        match (before.is_over(), after.is_over()) {
+            (false, true) => self.over.push_back(id.to_owned()),
+            (true, false) => self.over.retain(|known| known != id),
+            (true, true) | (false, false) => {}
+        }
+        if after == IncidentState::Mitigated {
+            self.mitigated.insert(id.to_owned(), event.at());
+        } else if before == IncidentState::Mitigated {
+            self.mitigated.remove(id);
+        }
+    }
+
+    /// Since when the incident does no harm, if it is mitigated.
+    pub fn mitigated_at(&self, id: &str) -> Option<Timestamp> {
+        self.mitigated.get(id).copied()
     }
 
     /// The incident of that id.
@@ -59,7 +81,7 @@ impl Incidents {
 
     /// Those that are not over, by id.
     pub fn open(&self) -> impl Iterator<Item = &Incident> {
-        self.all.values().map(|kept| &kept.incident).filter(|incident| incident.state != IncidentState::Resolved)
+        self.all.values().map(|kept| &kept.incident).filter(|incident| !incident.state.is_over())
     }
 }
 

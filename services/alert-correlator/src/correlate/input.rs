@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use spina_core::Timestamp;
 use spina_core::correlation::Signal;
+use spina_core::correlation::incident::Move;
 
 use super::silence::Silence;
 
@@ -79,6 +80,22 @@ pub enum Asked {
     Acknowledge,
     /// Declare it over.
     Resolve,
+    /// Say that nobody suffers from it any more.
+    Mitigate,
+    /// Say that it is not over after all.
+    Reopen,
+}
+
+impl Asked {
+    /// What is done with the incident.
+    pub fn verb(self) -> Move {
+        match self {
+            Self::Acknowledge => Move::Acknowledge,
+            Self::Resolve => Move::Resolve,
+            Self::Mitigate => Move::Mitigate,
+            Self::Reopen => Move::Reopen,
+        }
+    }
 }
 
 impl Input {

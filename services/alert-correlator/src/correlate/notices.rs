@@ -3,13 +3,15 @@
 //! Part of the fold of the journal: the clock's readings flush groups, and what became of a notification comes back as a
 //! record. So a restart knows who was told what, and what was decided and not sent yet is on its way again.
 
+mod regroup;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use spina_core::Timestamp;
 use spina_core::correlation::labels::digest;
 use spina_core::correlation::notification::{Flushed, NOTICES_MAX, Telling, Timing};
-use spina_core::correlation::{Incident, IncidentEvent, IncidentState, Labels, Notice, Notification};
+use spina_core::correlation::{Incident, IncidentEvent, Labels, Notice, Notification};
 use spina_rules::correlation::{Route, RuleSet, matches_all};
 
 use super::incidents::{Incidents, labels_of};
@@ -45,8 +47,20 @@ pub struct Delivery {
     pub ended_at: Option<Timestamp>,
 }
 
-/// A group: its route's number, and the labels that its incidents have in common.
-type Key = (usize, Labels);
+/// How long it takes until a receiver that lost incidents is told again, should it not answer, in microseconds.
+const LEFT_INTERVAL: i64 = 60_000_000;
+
+/// Where a group's notifications go.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// Where the route of that number says.
+    Route(usize),
+    /// To a receiver whose incidents go elsewhere now: for it they are over.
+    Left(String),
+}
+
+/// A group: its way, and the labels that its incidents have in common.
+type Key = (Way, Labels);
 
 /// How an attempt to deliver ended, as the journal has it.
 #[derive(Debug, Clone)]
@@ -85,27 +99,39 @@ fn way<'r>(rules: &'r RuleSet, labels: &Labels) -> Option<(usize, &'r Route, Tim
     Some((number, route, route.timing(receiver)))
 }
 
-fn timing_of(rules: &RuleSet, number: usize) -> Option<(&Route, Timing)> {
-    let route = routes(rules).nth(number)?;
-    Some((route, route.timing(rules.receiver(&route.receiver)?)))
+/// A way, by the rules that are in force.
+struct Told<'r> {
+    receiver: &'r str,
+    route: Option<&'r Route>,
+    timing: Timing,
+}
+
+fn told_by<'r>(rules: &'r RuleSet, way: &Way) -> Option<Told<'r>> {
+    match way {
+        Way::Route(number) => {
+            let route = routes(rules).nth(*number)?;
+            let receiver = rules.receiver(&route.receiver)?;
+            Some(Told { receiver: &receiver.name, route: Some(route), timing: route.timing(receiver) })
+        }
+        Way::Left(name) => {
+            let receiver = rules.receiver(name).filter(|receiver| receiver.webhook.is_some())?;
+            let (interval, send_resolved) = (LEFT_INTERVAL, receiver.send_resolved);
+            let timing = Timing { wait: 0, interval, repeat: interval, send_resolved };
+            Some(Told { receiver: &receiver.name, route: None, timing })
+        }
+    }
 }
 
 impl Notices {
     /// An incident opened or is over, by the clock's last reading.
     pub fn note(&mut self, event: &IncidentEvent, incidents: &Incidents, rules: &RuleSet, now: Timestamp) {
         match event {
-            IncidentEvent::IncidentOpened { incident, .. } => {
-                let Some(kept) = incidents.get(incident) else { return };
-                let labels = labels_of(&kept.incident);
-                let Some((number, route, timing)) = way(rules, &labels) else { return };
-                let key = (number, labels.only(&route.group_by));
-                let telling = self.group(&key, now, timing);
-                telling.open(incident);
-                self.places.insert(incident.clone(), key);
+            IncidentEvent::IncidentOpened { incident, .. } | IncidentEvent::IncidentReopened { incident, .. } => {
+                self.begin(incident, incidents, rules, now);
             }
-            IncidentEvent::IncidentResolved { incident, .. } => {
+            IncidentEvent::IncidentResolved { incident, .. } | IncidentEvent::IncidentMerged { incident, .. } => {
                 let Some(key) = self.places.get(incident).cloned() else { return };
-                let Some((_, timing)) = timing_of(rules, key.0) else { return };
+                let Some(Told { timing, .. }) = told_by(rules, &key.0) else { return };
                 let Some(telling) = self.groups.get_mut(&key) else { return };
                 telling.over(incident, timing);
                 if !telling.has(incident) {
@@ -116,8 +142,25 @@ impl Notices {
                     self.groups.remove(&key);
                 }
             }
-            IncidentEvent::IncidentGrew { .. } | IncidentEvent::IncidentAcknowledged { .. } => {}
+            IncidentEvent::IncidentGrew { .. }
+            | IncidentEvent::IncidentAcknowledged { .. }
+            | IncidentEvent::IncidentMitigated { .. } => {}
         }
+    }
+
+    /// An incident is not over: it joins its group, unless it is there still.
+    fn begin(&mut self, incident: &str, incidents: &Incidents, rules: &RuleSet, now: Timestamp) {
+        let there = self.places.get(incident).and_then(|key| self.groups.get_mut(key));
+        if let Some(telling) = there.filter(|telling| telling.has(incident)) {
+            telling.reopen(incident);
+            return;
+        }
+        let Some(kept) = incidents.get(incident) else { return };
+        let labels = labels_of(&kept.incident);
+        let Some((number, route, timing)) = way(rules, &labels) else { return };
+        let key = (Way::Route(number), labels.only(&route.group_by));
+        self.group(&key, now, timing).open(incident);
+        self.places.insert(incident.to_owned(), key);
     }
 
     /// Flushes the groups that are due, and returns what is to be sent. `is_muted` knows silences and inhibitions.
@@ -130,21 +173,21 @@ impl Notices {
     ) -> Vec<Notification> {
         let mut told = Vec::new();
         while let Some((_, key)) = self.dues.first().filter(|(due, _)| *due <= now).cloned() {
-            let found = timing_of(rules, key.0);
+            let found = told_by(rules, &key.0);
             let mut flushed = None;
             self.change(&key, |telling| {
                 let lost: Vec<String> =
                     telling.members().filter(|id| incidents.get(id).is_none()).map(str::to_owned).collect();
                 lost.iter().for_each(|id| telling.forget(id));
-                let Some((route, timing)) = found else { return };
+                let Some(told) = &found else { return };
                 let quiet = |id: &str| incidents.get(id).is_none_or(|kept| is_muted(&kept.incident));
-                let silent = route.is_muted(now);
-                flushed = telling.flush(now, timing, |id| silent || quiet(id));
+                let silent = told.route.is_some_and(|route| route.is_muted(now));
+                flushed = telling.flush(now, told.timing, |id| silent || quiet(id));
             });
-            let (Some(flushed), Some((route, _))) = (flushed, found) else { continue };
+            let (Some(flushed), Some(Told { receiver, .. })) = (flushed, found) else { continue };
             self.decided += 1;
-            let id = digest(&[&route.receiver, &now.micros().to_string(), &self.decided.to_string()]);
-            let notification = written(id.clone(), route, &key.1, &flushed, incidents, now);
+            let id = digest(&[receiver, &now.micros().to_string(), &self.decided.to_string()]);
+            let notification = written(id.clone(), receiver, &key.1, &flushed, incidents, now);
             if let Some(telling) = self.groups.get_mut(&key) {
                 telling.sent(id.clone(), flushed);
             }
@@ -158,7 +201,7 @@ impl Notices {
     pub fn ended(&mut self, ended: Ended, rules: &RuleSet) {
         let Ended { id, delivered, attempts, error, at } = ended;
         let Some((key, notification)) = self.pending.remove(&id) else { return };
-        if let Some((_, timing)) = timing_of(rules, key.0) {
+        if let Some(Told { timing, .. }) = told_by(rules, &key.0) {
             self.change(&key, |telling| telling.ended(&id, delivered, at, timing));
         }
         let outcome = if delivered { Outcome::Delivered } else { Outcome::Dead };
@@ -167,37 +210,6 @@ impl Notices {
         while over.len() > OVER_MAX {
             over.pop_front();
         }
-    }
-
-    /// Other rules are in force: incidents go to the groups where they belong now. A receiver that stays theirs still knows
-    /// what it was told.
-    pub fn regroup(&mut self, old: &RuleSet, incidents: &Incidents, rules: &RuleSet, now: Timestamp) {
-        let before = std::mem::take(&mut self.groups);
-        let places = std::mem::take(&mut self.places);
-        let open = incidents.open().map(|incident| &incident.id);
-        let all: BTreeSet<String> = places.keys().chain(open).cloned().collect();
-        for id in all {
-            let Some(kept) = incidents.get(&id) else { continue };
-            let labels = labels_of(&kept.incident);
-            let Some((number, route, timing)) = way(rules, &labels) else { continue };
-            let next = (number, labels.only(&route.group_by));
-            let last = places.get(&id).and_then(|key| Some((key, before.get(key)?)));
-            let last = last.filter(|(key, _)| routes(old).nth(key.0).is_some_and(|old| old.receiver == route.receiver));
-            if last.is_none() && kept.incident.state == IncidentState::Resolved {
-                continue;
-            }
-            let home = self.groups.entry(next.clone()).or_insert_with(|| Telling::new(now, timing));
-            if let Some((key, telling)) = last {
-                home.inherit(&id, telling, key.1 == next.1);
-                for (place, _) in self.pending.values_mut().filter(|(place, _)| place == key && key.1 == next.1) {
-                    place.clone_from(&next);
-                }
-            } else {
-                home.open(&id);
-            }
-            self.places.insert(id, next);
-        }
-        self.dues = self.groups.iter().map(|(key, telling)| (telling.due(), key.clone())).collect();
     }
 
     /// What was decided and is not over, in the order of its ids.
@@ -237,7 +249,11 @@ impl Notices {
         let before: Vec<String> = telling.members().map(str::to_owned).collect();
         change(telling);
         let now_there: BTreeSet<&str> = telling.members().collect();
-        before.iter().filter(|id| !now_there.contains(id.as_str())).for_each(|id| _ = self.places.remove(id));
+        for id in before.iter().filter(|id| !now_there.contains(id.as_str())) {
+            if self.places.get(id) == Some(key) {
+                self.places.remove(id);
+            }
+        }
         if telling.is_done() {
             self.groups.remove(key);
         } else {
@@ -249,7 +265,7 @@ impl Notices {
 /// What the receiver is told.
 fn written(
     id: String,
-    route: &Route,
+    receiver: &str,
     group: &Labels,
     flushed: &Flushed,
     incidents: &Incidents,
@@ -261,12 +277,13 @@ fn written(
         labels: labels_of(&kept.incident),
         summary: kept.incident.summary.clone(),
         began_at: kept.incident.began_at,
-        resolved_at: kept.incident.resolved_at,
+        // For a receiver that lost it, it is over.
+        resolved_at: kept.incident.resolved_at.or_else(|| flushed.resolved.contains(&kept.incident.id).then_some(at)),
         count: kept.incident.count,
     });
     Notification {
         notification: id,
-        receiver: route.receiver.clone(),
+        receiver: receiver.to_owned(),
         group: group.clone(),
         at,
         again: flushed.again,

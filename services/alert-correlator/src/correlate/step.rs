@@ -58,6 +58,18 @@ impl Progress {
         }
     }
 
+    /// Takes over what another group of the same rule has come to.
+    pub fn absorb(&mut self, other: Self) {
+        self.seen.extend(other.seen);
+        self.seen.make_contiguous().sort_unstable();
+        for (value, time) in other.values {
+            let known = self.values.entry(value).or_insert(time);
+            *known = (*known).max(time);
+        }
+        self.steps.resize(self.steps.len().max(other.steps.len()), None);
+        self.steps.iter_mut().zip(other.steps).for_each(|(step, more)| *step = (*step).max(more));
+    }
+
     /// Signals that it counts.
     pub fn signals(&self) -> usize {
         self.seen.len()

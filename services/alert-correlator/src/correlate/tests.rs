@@ -9,6 +9,8 @@ use spina_core::correlation::{IncidentEvent, IncidentState, Kind, Labels, Signal
 
 use super::*;
 
+mod life;
+
 const START: i64 = 1_700_000_000;
 
 fn at(seconds: i64) -> Timestamp {
@@ -90,6 +92,9 @@ impl World {
                     IncidentEvent::IncidentOpened { rule, reason, .. } => format!("{second} {rule} opened: {reason}"),
                     IncidentEvent::IncidentGrew { count, .. } => format!("{second} grew to {count}"),
                     IncidentEvent::IncidentAcknowledged { by, .. } => format!("{second} acknowledged by {by}"),
+                    IncidentEvent::IncidentMitigated { by, .. } => format!("{second} mitigated by {by}"),
+                    IncidentEvent::IncidentReopened { because, .. } => format!("{second} reopened: {because:?}"),
+                    IncidentEvent::IncidentMerged { count, .. } => format!("{second} merged with {count}"),
                     IncidentEvent::IncidentResolved { because, .. } => format!("{second} over: {because:?}"),
                 }
             })

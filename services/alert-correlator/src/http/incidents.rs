@@ -4,6 +4,7 @@ use axum::extract::{RawQuery, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use spina_core::correlation::IncidentState;
+use spina_core::correlation::incident::Move;
 use spina_runtime::{ApiError, ApiJson, ApiPath, ApiResult};
 use utoipa::ToSchema;
 
@@ -28,14 +29,14 @@ pub(super) struct Said {
 
 /// Incidents, the latest first.
 #[utoipa::path(get, path = "/v1/incidents", tag = "incidents",
-    params(("state" = Option<String>, Query, description = "open, acknowledged or resolved"),
+    params(("state" = Option<String>, Query, description = "open, acknowledged, mitigated, resolved or merged"),
         ("filter" = Option<String>, Query, description = "A matcher such as rule=\"flights/storm\"; may come several times")),
     responses((status = 200, description = "The incidents, at most 1000")))]
 pub(super) async fn list(State(served): State<Served>, RawQuery(query): RawQuery) -> Result<ApiJson<Value>, Refused> {
     let query = Query::of(query.as_deref());
     let filter = query.filter()?;
     let engine = served.engine()?;
-    let state = |kept: &&Kept| query.get("state").is_none_or(|asked| asked == name_of(kept.incident.state));
+    let state = |kept: &&Kept| query.get("state").is_none_or(|asked| asked == kept.incident.state.name());
     let mut found: Vec<&Kept> = engine.incidents().iter().filter(state).collect();
     found.retain(|kept| filter.takes(&labels_of(&kept.incident)));
     found.sort_by(|a, b| (b.incident.opened_at, &b.incident.id).cmp(&(a.incident.opened_at, &a.incident.id)));
@@ -67,6 +68,30 @@ pub(super) async fn acknowledge(
     ask(served, id, Asked::Acknowledge, said).await
 }
 
+/// Says that nobody suffers from it any more. A further signal reopens it.
+#[utoipa::path(post, path = "/v1/incidents/{id}/mitigate", tag = "incidents", request_body = Said,
+    responses((status = 200, description = "The incident after it"), (status = 404, description = "There is none"),
+        (status = 409, description = "It is over, or mitigated already")))]
+pub(super) async fn mitigate(
+    State(served): State<Served>,
+    ApiPath(id): ApiPath<String>,
+    ApiJson(said): ApiJson<Said>,
+) -> ApiResult<ApiJson<Value>> {
+    ask(served, id, Asked::Mitigate, said).await
+}
+
+/// Says that it is not over after all.
+#[utoipa::path(post, path = "/v1/incidents/{id}/reopen", tag = "incidents", request_body = Said,
+    responses((status = 200, description = "The incident after it"), (status = 404, description = "There is none"),
+        (status = 409, description = "It is open, or its group has another incident by now")))]
+pub(super) async fn reopen(
+    State(served): State<Served>,
+    ApiPath(id): ApiPath<String>,
+    ApiJson(said): ApiJson<Said>,
+) -> ApiResult<ApiJson<Value>> {
+    ask(served, id, Asked::Reopen, said).await
+}
+
 /// Says that it is over.
 #[utoipa::path(post, path = "/v1/incidents/{id}/resolve", tag = "incidents", request_body = Said,
     responses((status = 200, description = "The incident after it"), (status = 404, description = "There is none"),
@@ -96,17 +121,32 @@ pub(super) async fn rules(State(served): State<Served>) -> ApiResult<ApiJson<Val
 
 async fn ask(served: Served, incident: String, action: Asked, said: Said) -> ApiResult<ApiJson<Value>> {
     let state = served.engine()?.incidents().get(&incident).map(|kept| kept.incident.state);
-    match state {
-        None => return Err(unknown(&incident)),
-        Some(IncidentState::Resolved) => return Err(ApiError::conflict(format!("incident {incident} is over"))),
-        Some(IncidentState::Open | IncidentState::Acknowledged) => {}
-    }
+    let state = state.ok_or_else(|| unknown(&incident))?;
+    let next =
+        state.after(action.verb()).ok_or_else(|| ApiError::conflict(why_not(&incident, state, action.verb())))?;
     let Said { by, comment } = said;
     let input = Input::IncidentAsked { incident: incident.clone(), action, by, comment, at: clock::now() };
     served.write_and_see(input).await?;
     let engine = served.engine()?;
     let kept = engine.incidents().get(&incident).ok_or_else(|| unknown(&incident))?;
+    if action == Asked::Reopen && state == IncidentState::Resolved && kept.incident.state != next {
+        let message =
+            format!("incident {incident} stays over: its rule is gone, or its group has another incident by now");
+        return Err(ApiError::conflict(message));
+    }
     Ok(ApiJson(shown(&engine.muting(), kept)))
+}
+
+/// Why a move is not a legal one.
+fn why_not(incident: &str, state: IncidentState, verb: Move) -> String {
+    match (state, verb) {
+        (IncidentState::Merged, _) => format!("incident {incident} is part of another one: see its merged_into"),
+        (IncidentState::Resolved, _) => format!("incident {incident} is over"),
+        (IncidentState::Open | IncidentState::Acknowledged, _) => {
+            format!("incident {incident} is {} anyway", state.name())
+        }
+        (IncidentState::Mitigated, _) => format!("incident {incident} is mitigated: reopen or resolve it"),
+    }
 }
 
 fn shown(muting: &Muting<'_>, kept: &Kept) -> Value {
@@ -123,14 +163,6 @@ fn account(engine: &Engine) -> Value {
     account["waiting"] = Value::from(engine.waiting());
     account["groups"] = Value::from(engine.groups());
     account
-}
-
-fn name_of(state: IncidentState) -> &'static str {
-    match state {
-        IncidentState::Open => "open",
-        IncidentState::Acknowledged => "acknowledged",
-        IncidentState::Resolved => "resolved",
-    }
 }
 
 fn unknown(id: &str) -> ApiError {

@@ -3,6 +3,7 @@
 mod alerts;
 mod backtest;
 mod incidents;
+mod learn;
 mod notifications;
 mod silences;
 mod text;
@@ -40,10 +41,13 @@ const RETRY_AFTER_S: u64 = 1;
         incidents::list,
         incidents::show,
         incidents::acknowledge,
+        incidents::mitigate,
+        incidents::reopen,
         incidents::resolve,
         incidents::rules,
         notifications::list,
-        backtest::run
+        backtest::run,
+        learn::run
     )
 )]
 struct Description;
@@ -111,10 +115,13 @@ pub fn api(served: Served) -> Api {
         .route("/v1/incidents", get(incidents::list))
         .route("/v1/incidents/{id}", get(incidents::show))
         .route("/v1/incidents/{id}/acknowledge", post(incidents::acknowledge))
+        .route("/v1/incidents/{id}/mitigate", post(incidents::mitigate))
+        .route("/v1/incidents/{id}/reopen", post(incidents::reopen))
         .route("/v1/incidents/{id}/resolve", post(incidents::resolve))
         .route("/v1/notifications", get(notifications::list))
         .route("/v1/rules", get(incidents::rules));
-    let long = Router::new().route("/v1/rules/backtest", post(backtest::run));
+    let long =
+        Router::new().route("/v1/rules/backtest", post(backtest::run)).route("/v1/rules/learn", post(learn::run));
     let routes = alertmanager.merge(ours).with_state(served.clone());
     Api::new(Description::openapi()).routes(routes).streaming(long.with_state(served))
 }

@@ -83,10 +83,16 @@ impl Posted {
     }
 }
 
+/// Now, as the journal's records tell the time: in milliseconds. So what begins or ends now does so with its record.
+fn moment() -> Timestamp {
+    let now = clock::now();
+    Timestamp::from_millis(now.millis()).unwrap_or(now)
+}
+
 /// `POST /api/v2/silences`: a new one, or one that takes the place of another.
 pub async fn set(State(served): State<Served>, body: Bytes) -> Result<Json<Value>, Refused> {
     let posted: Posted = serde_json::from_slice(&body).map_err(|error| Refused::Bad(error.to_string()))?;
-    let now = clock::now();
+    let now = moment();
     let old = posted.id.clone().filter(|id| !id.is_empty());
     if let Some(old) = &old {
         let known = served.engine()?.silences().any(|silence| silence.id == *old);
@@ -107,7 +113,7 @@ pub async fn set(State(served): State<Served>, body: Bytes) -> Result<Json<Value
 /// `GET /api/v2/silences`; a filter takes the silences that have such a matcher.
 pub async fn list(State(served): State<Served>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refused> {
     let filter = Query::of(query.as_deref()).filter()?;
-    let (engine, now) = (served.engine()?, clock::now());
+    let (engine, now) = (served.engine()?, moment());
     let fits = |silence: &&Silence| {
         let has = |asked: &spina_rules::correlation::Matcher| {
             silence.matchers.iter().any(|m| m.name == asked.name() && m.value == asked.value())
@@ -121,13 +127,13 @@ pub async fn list(State(served): State<Served>, RawQuery(query): RawQuery) -> Re
 /// `GET /api/v2/silence/{id}`.
 pub async fn show(State(served): State<Served>, Path(id): Path<String>) -> Result<Response, Refused> {
     let engine = served.engine()?;
-    let found = engine.silences().find(|silence| silence.id == id).map(|silence| gettable(silence, clock::now()));
+    let found = engine.silences().find(|silence| silence.id == id).map(|silence| gettable(silence, moment()));
     Ok(found.map_or_else(|| StatusCode::NOT_FOUND.into_response(), |silence| Json(silence).into_response()))
 }
 
 /// `DELETE /api/v2/silence/{id}`.
 pub async fn expire(State(served): State<Served>, Path(id): Path<String>) -> Result<Response, Refused> {
-    let now = clock::now();
+    let now = moment();
     let found = served.engine()?.silences().find(|silence| silence.id == id).map(|silence| silence.ends_at <= now);
     match found {
         None => Ok(StatusCode::NOT_FOUND.into_response()),

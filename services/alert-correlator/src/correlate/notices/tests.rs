@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use spina_core::Timestamp;
 use spina_core::correlation::{Kind, Labels, Notification, Signal};
 
-use crate::correlate::{Engine, Input, Silence, SilenceMatcher};
+use crate::correlate::{Asked, Engine, Input, Silence, SilenceMatcher};
 
 const RULES: &str = r#"
 lateness: 1s
@@ -191,10 +191,59 @@ fn other_routes_do_not_repeat_what_a_receiver_knows() {
     world.rules(&finer.replace("- { receiver: ops", "- { receiver: dev"));
     world.until(600);
     let story = world.story();
-    assert!(story.len() == 2 && story[1].contains(" dev a: down/"), "another one is told: {story:?}");
+    assert!(story[1..].iter().any(|line| line.contains(" dev a: down/")), "another one is told: {story:?}");
+    assert!(
+        story.len() == 3 && story[1..].iter().any(|line| line.contains(" ops a: /down")),
+        "it is over for ops: {story:?}"
+    );
     world.rules("rules: { alert: { match: ['name!=\"\"'] } }");
     world.until(9_000);
-    assert_eq!(world.story().len(), 2, "nobody is left to be told");
+    assert_eq!(world.story().len(), 3, "nobody is left to be told");
+}
+
+#[test]
+fn what_comes_back_to_a_receiver_is_told_again_if_it_may_have_heard_that_it_is_over() {
+    let mut world = World::new();
+    world.fires("name=down site=a");
+    world.until(30);
+    let elsewhere = RULES.replace("- { receiver: ops", "- { receiver: none");
+    world.rules(&elsewhere);
+    world.rules(RULES);
+    world.until(200);
+    assert_eq!(world.story().len(), 1, "nobody noticed: {:?}", world.story());
+    world.reach = false;
+    world.rules(&elsewhere);
+    world.until(210);
+    assert!(world.story()[1].ends_with("ops a: /down"), "it does not answer: {:?}", world.story());
+    world.reach = true;
+    world.rules(RULES);
+    world.until(400);
+    world.alert("name=down site=a", Kind::Resolved);
+    world.until(600);
+    let story = world.story();
+    assert!(story.len() == 4 && story[2].ends_with("ops a: down/") && story[3].ends_with("ops a: /down"), "{story:?}");
+}
+
+#[test]
+fn what_is_reopened_is_told_once_more_only_if_its_end_was() {
+    let mut world = World::new();
+    world.fires("name=down site=a");
+    world.until(30);
+    let incident = world.engine.incidents().iter().next().unwrap().incident.id.clone();
+    let ask = |world: &mut World, action| {
+        let (by, comment, at) = ("ann".to_owned(), String::new(), at(world.now));
+        world.give(Input::IncidentAsked { incident: incident.clone(), action, by, comment, at });
+    };
+    ask(&mut world, Asked::Resolve);
+    ask(&mut world, Asked::Reopen);
+    world.until(200);
+    assert_eq!(world.story().len(), 1, "nobody noticed: {:?}", world.story());
+    ask(&mut world, Asked::Resolve);
+    world.until(400);
+    ask(&mut world, Asked::Reopen);
+    world.until(600);
+    let story = world.story();
+    assert!(story.len() == 3 && story[1].ends_with("/down") && story[2].ends_with("ops a: down/"), "{story:?}");
 }
 
 #[test]

@@ -1,15 +1,10 @@
-//! The incident: an aggregate whose events say by which rule and on what evidence.
-//!
-//! ```text
-//!            IncidentOpened --> open --IncidentAcknowledged--> acknowledged
-//!                                | IncidentGrew (any number)         |
-//!                                +--------- IncidentResolved --------+--> resolved (final; the next one has another id)
-//! ```
+//! What happens to an incident, and why.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Labels, Signal};
+use super::Move;
 use crate::Timestamp;
+use crate::correlation::{Labels, Signal};
 
 /// Most signals that an incident keeps as evidence; all are counted.
 pub const EVIDENCE_MAX: usize = 20;
@@ -60,6 +55,16 @@ pub enum Ending {
     Asked,
     /// The rule is not there any more.
     RuleGone,
+}
+
+/// Why an incident is open again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reopening {
+    /// A person said so.
+    Asked,
+    /// It was mitigated, and a further signal came.
+    Returned,
 }
 
 /// What happened to an incident. The variants bear the names of the Avro records.
@@ -114,6 +119,47 @@ pub enum IncidentEvent {
         /// When.
         at: Timestamp,
     },
+    /// Nobody suffers from it any more; its cause is still there.
+    IncidentMitigated {
+        /// The incident's id.
+        incident: String,
+        /// Who.
+        by: String,
+        /// What they said.
+        comment: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// It was mitigated or over, and is not.
+    IncidentReopened {
+        /// The incident's id.
+        incident: String,
+        /// Why.
+        because: Reopening,
+        /// Signals so far.
+        count: i64,
+        /// Who, if a person asked.
+        by: Option<String>,
+        /// What they said.
+        comment: Option<String>,
+        /// When, in event time unless a person asked.
+        at: Timestamp,
+    },
+    /// It turned out to be part of another one, which goes on for both.
+    IncidentMerged {
+        /// The incident's id.
+        incident: String,
+        /// The one that goes on.
+        into: String,
+        /// Signals that it had.
+        count: i64,
+        /// What connects the two: `service pay is at most 1 hop from both`.
+        reason: String,
+        /// The signal that does.
+        evidence: Vec<Evidence>,
+        /// Event time.
+        at: Timestamp,
+    },
     /// It is over.
     IncidentResolved {
         /// The incident's id.
@@ -133,49 +179,6 @@ pub enum IncidentEvent {
     },
 }
 
-/// Where an incident is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IncidentState {
-    /// Nobody has taken it.
-    Open,
-    /// Somebody looks after it.
-    Acknowledged,
-    /// It is over.
-    Resolved,
-}
-
-/// An incident as its events left it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Incident {
-    /// Its id.
-    pub id: String,
-    /// Where it is in its life.
-    pub state: IncidentState,
-    /// The rule that opened it.
-    pub rule: String,
-    /// The rules' version.
-    pub rules_version: String,
-    /// What its signals have in common.
-    pub group: Labels,
-    /// How bad it is.
-    pub severity: String,
-    /// For people.
-    pub summary: String,
-    /// When the rule's condition came true, in event time.
-    pub opened_at: Timestamp,
-    /// Time of its first signal.
-    pub began_at: Timestamp,
-    /// Time of the last thing told of it.
-    pub updated_at: Timestamp,
-    /// When it was over.
-    pub resolved_at: Option<Timestamp>,
-    /// Signals, as last told.
-    pub count: i64,
-    /// Who looks after it.
-    pub acknowledged_by: Option<String>,
-}
-
 impl IncidentEvent {
     /// The incident it belongs to.
     pub fn incident(&self) -> &str {
@@ -183,6 +186,9 @@ impl IncidentEvent {
             Self::IncidentOpened { incident, .. }
             | Self::IncidentGrew { incident, .. }
             | Self::IncidentAcknowledged { incident, .. }
+            | Self::IncidentMitigated { incident, .. }
+            | Self::IncidentReopened { incident, .. }
+            | Self::IncidentMerged { incident, .. }
             | Self::IncidentResolved { incident, .. } => incident,
         }
     }
@@ -193,6 +199,9 @@ impl IncidentEvent {
             Self::IncidentOpened { .. } => "IncidentOpened",
             Self::IncidentGrew { .. } => "IncidentGrew",
             Self::IncidentAcknowledged { .. } => "IncidentAcknowledged",
+            Self::IncidentMitigated { .. } => "IncidentMitigated",
+            Self::IncidentReopened { .. } => "IncidentReopened",
+            Self::IncidentMerged { .. } => "IncidentMerged",
             Self::IncidentResolved { .. } => "IncidentResolved",
         }
     }
@@ -203,68 +212,23 @@ impl IncidentEvent {
             Self::IncidentOpened { at, .. }
             | Self::IncidentGrew { at, .. }
             | Self::IncidentAcknowledged { at, .. }
+            | Self::IncidentMitigated { at, .. }
+            | Self::IncidentReopened { at, .. }
+            | Self::IncidentMerged { at, .. }
             | Self::IncidentResolved { at, .. } => *at,
         }
     }
-}
 
-impl Incident {
-    /// The incident after its first event; `None` for any other event.
-    pub fn opened(event: &IncidentEvent) -> Option<Self> {
-        let IncidentEvent::IncidentOpened {
-            incident,
-            rule,
-            rules_version,
-            group,
-            severity,
-            summary,
-            at,
-            began_at,
-            count,
-            ..
-        } = event
-        else {
-            return None;
-        };
-        Some(Self {
-            id: incident.clone(),
-            state: IncidentState::Open,
-            rule: rule.clone(),
-            rules_version: rules_version.clone(),
-            group: group.clone(),
-            severity: severity.clone(),
-            summary: summary.clone(),
-            opened_at: *at,
-            began_at: *began_at,
-            updated_at: *at,
-            resolved_at: None,
-            count: *count,
-            acknowledged_by: None,
-        })
-    }
-
-    /// The incident after a further event. What is over stays over.
-    pub fn evolve(&mut self, event: &IncidentEvent) {
-        if self.state == IncidentState::Resolved {
-            return;
-        }
-        match event {
-            IncidentEvent::IncidentOpened { .. } => {}
-            IncidentEvent::IncidentGrew { count, at, .. } => {
-                self.count = *count;
-                self.updated_at = *at;
-            }
-            IncidentEvent::IncidentAcknowledged { by, at, .. } => {
-                self.state = IncidentState::Acknowledged;
-                self.acknowledged_by = Some(by.clone());
-                self.updated_at = (*at).max(self.updated_at);
-            }
-            IncidentEvent::IncidentResolved { count, at, .. } => {
-                self.state = IncidentState::Resolved;
-                self.count = *count;
-                self.resolved_at = Some(*at);
-                self.updated_at = (*at).max(self.updated_at);
-            }
+    /// The verb that it is the past of; `None`: it begins an incident.
+    pub fn verb(&self) -> Option<Move> {
+        match self {
+            Self::IncidentOpened { .. } => None,
+            Self::IncidentGrew { .. } => Some(Move::Grow),
+            Self::IncidentAcknowledged { .. } => Some(Move::Acknowledge),
+            Self::IncidentMitigated { .. } => Some(Move::Mitigate),
+            Self::IncidentReopened { .. } => Some(Move::Reopen),
+            Self::IncidentMerged { .. } => Some(Move::Merge),
+            Self::IncidentResolved { .. } => Some(Move::Resolve),
         }
     }
 }

@@ -11,9 +11,12 @@ const COMPONENT: &str = "partitions";
 /// See the [module](self). Cheap to clone.
 #[derive(Clone)]
 pub struct Serving {
-    waiting: Arc<Mutex<BTreeMap<(String, i32), String>>>,
+    waiting: Arc<Mutex<Waiting>>,
     readiness: Readiness,
 }
+
+/// Why contexts and partitions are not served.
+type Waiting = BTreeMap<(String, i32), String>;
 
 /// Stands between two reasons.
 const BETWEEN: &str = "; ";
@@ -26,15 +29,16 @@ impl Serving {
     pub fn new(readiness: Readiness, contexts: impl Iterator<Item = ContextName>) -> Self {
         let own = Self { waiting: Arc::default(), readiness };
         contexts.for_each(|context| own.waits(&context, NOT_ASSIGNED, "waits for its partitions"));
-        own.tell();
+        own.tell(&own.lock());
         own
     }
 
     /// The partition is not served, for this reason.
     pub fn waits(&self, context: &ContextName, partition: i32, reason: &str) {
+        let mut waiting = self.lock();
         // Reasons are told apart by the semicolons between them.
-        self.lock().insert((context.to_string(), partition), reason.replace(BETWEEN, ", "));
-        self.tell();
+        waiting.insert((context.to_string(), partition), reason.replace(BETWEEN, ", "));
+        self.tell(&waiting);
     }
 
     /// The context as a whole waits, for this reason.
@@ -52,13 +56,13 @@ impl Serving {
         let mut waiting = self.lock();
         waiting.remove(&(context.to_string(), partition));
         waiting.remove(&(context.to_string(), NOT_ASSIGNED));
-        drop(waiting);
-        self.tell();
+        self.tell(&waiting);
     }
 
-    fn tell(&self) {
-        let reasons: Vec<String> = self
-            .lock()
+    /// Tells readiness while the lock is held: two partitions served at once would else tell in the wrong order, and the
+    /// process would stay unready for ever.
+    fn tell(&self, waiting: &Waiting) {
+        let reasons: Vec<String> = waiting
             .iter()
             .map(|((context, partition), reason)| {
                 if *partition == NOT_ASSIGNED {
@@ -72,7 +76,32 @@ impl Serving {
         self.readiness.set(COMPONENT, condition);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, i32), String>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.waiting.lock().expect("no holder of this lock panics")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn partitions_that_are_served_at_once_leave_the_process_ready() {
+        let readiness = Readiness::new();
+        let context: ContextName = "flights".parse().unwrap();
+        let serving = Serving::new(readiness.clone(), [context.clone()].into_iter());
+        for _ in 0..2_000 {
+            (0..4).for_each(|partition| serving.waits(&context, partition, "is taken over"));
+            assert!(!readiness.is_ready());
+            thread::scope(|scope| {
+                for partition in 0..4 {
+                    let (serving, context) = (&serving, &context);
+                    scope.spawn(move || serving.serves(context, partition));
+                }
+            });
+            assert!(readiness.is_ready(), "{:?}", readiness.report());
+        }
     }
 }

@@ -53,8 +53,9 @@ impl ArchiveHealth {
                 ))
             }
         };
-        drop(behind);
+        // Under the lock: what is told last is what is so.
         self.readiness.set(COMPONENT, condition);
+        drop(behind);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, i32), Behind>> {

@@ -190,16 +190,21 @@ async fn post(mut client: HttpClient, number: u64, until: Instant) -> anyhow::Re
     Ok(posted)
 }
 
-/// Waits until the engine has taken so many signals, each accounted for; how many it has.
+/// Waits until the engine has taken so many signals, each accounted for; how many it has. One that has just started may not
+/// have its partitions yet.
 async fn settled(client: &mut HttpClient, signals: u64) -> anyhow::Result<u64> {
     let began = Instant::now();
     loop {
-        let told = answer(client, Method::GET, "/v1/rules", Bytes::new()).await?;
-        let account = &told["account"];
-        let taken = account["taken"].as_u64().context("read the account")?;
-        ensure!(account["accounted"] == taken, "not every signal is accounted for: {account}");
-        if taken >= signals {
-            return Ok(taken);
+        let (status, page) = client.ask(Method::GET, "/v1/rules", Bytes::new()).await?;
+        let mut taken = 0;
+        if status != StatusCode::SERVICE_UNAVAILABLE {
+            let told = read("/v1/rules", status, &page)?;
+            let account = &told["account"];
+            taken = account["taken"].as_u64().context("read the account")?;
+            ensure!(account["accounted"] == taken, "not every signal is accounted for: {account}");
+            if taken >= signals {
+                return Ok(taken);
+            }
         }
         ensure!(began.elapsed() < TAKEN_LIMIT, "{taken} of {signals} signals were taken");
         tokio::time::sleep(PAUSE).await;
@@ -208,6 +213,10 @@ async fn settled(client: &mut HttpClient, signals: u64) -> anyhow::Result<u64> {
 
 async fn answer(client: &mut HttpClient, method: Method, path: &str, body: Bytes) -> anyhow::Result<Value> {
     let (status, page) = client.ask(method, path, body).await?;
-    ensure!(status == StatusCode::OK, "{path} answered {status}: {}", String::from_utf8_lossy(&page));
-    serde_json::from_slice(&page).with_context(|| format!("read the answer of {path}"))
+    read(path, status, &page)
+}
+
+fn read(path: &str, status: StatusCode, page: &[u8]) -> anyhow::Result<Value> {
+    ensure!(status == StatusCode::OK, "{path} answered {status}: {}", String::from_utf8_lossy(page));
+    serde_json::from_slice(page).with_context(|| format!("read the answer of {path}"))
 }

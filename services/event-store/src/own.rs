@@ -135,6 +135,7 @@ impl Session {
         let all: Vec<i32> = self.running.keys().copied().collect();
         let resigns = draining.is_cancelled() && !self.alone();
         self.let_go(&all).await;
+        self.process.serving.left_all(self.context.name());
         if resigns {
             membership.resign().await;
         } else {

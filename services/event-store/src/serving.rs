@@ -59,6 +59,13 @@ impl Serving {
         self.tell(&waiting);
     }
 
+    /// The process has left the group: nothing of the context is its to serve, not even what it had asked the group for.
+    pub fn left_all(&self, context: &ContextName) {
+        let mut waiting = self.lock();
+        waiting.retain(|(of, _), _| *of != context.as_str());
+        self.tell(&waiting);
+    }
+
     /// Tells readiness while the lock is held: two partitions served at once would else tell in the wrong order, and the
     /// process would stay unready for ever.
     fn tell(&self, waiting: &Waiting) {
@@ -103,5 +110,18 @@ mod tests {
             });
             assert!(readiness.is_ready(), "{:?}", readiness.report());
         }
+    }
+
+    #[test]
+    fn who_has_left_the_group_does_not_wait_for_what_it_had_asked_for() {
+        let readiness = Readiness::new();
+        let (left, other): (ContextName, ContextName) = ("flights".parse().unwrap(), "booking".parse().unwrap());
+        let serving = Serving::new(readiness.clone(), [left.clone(), other.clone()].into_iter());
+        serving.serves(&left, 3);
+        serving.waits(&left, 3, "was lost, the group is asked for it");
+        serving.left_all(&left);
+        assert!(!readiness.is_ready(), "the other context waits for its partitions");
+        serving.serves(&other, 0);
+        assert!(readiness.is_ready(), "{:?}", readiness.report());
     }
 }

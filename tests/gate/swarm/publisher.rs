@@ -16,8 +16,9 @@ use crate::gate::rng::Rng;
 
 /// How long it waits for a reply before it publishes again.
 const REPLY_LIMIT: Duration = Duration::from_secs(15);
-/// A command that was published so often without a reply is given up.
-const TRIES_MAX: usize = 10;
+/// A command that was published so often without a reply is given up: after longer than any run of faults. While one process
+/// alone is killed again and again as soon as it serves, its commands may wait for minutes.
+const TRIES_MAX: usize = 200;
 
 /// Publishes one command after the other, sometimes twice.
 pub async fn run(arena: Arc<Arena>, id: u32, mut rng: Rng, publisher: Publisher, replies: Arc<Replies>) -> Journal {
@@ -36,7 +37,11 @@ pub async fn run(arena: Arc<Arena>, id: u32, mut rng: Rng, publisher: Publisher,
         let ask = Ask::new(&stream, None, ExpectedVersion::Any, vec![draft], false);
         let invoked = arena.now_us();
         let mut outcome = Outcome::Unknown;
-        for _ in 0..TRIES_MAX {
+        for tried in 0..TRIES_MAX {
+            // What was published is waited for once more when the run is over.
+            if tried > 0 && arena.stopped() {
+                break;
+            }
             let reply = replies.of(&request);
             for _ in 0..if rng.once_in(10) { 2 } else { 1 } {
                 // One that failed may be in the log all the same.

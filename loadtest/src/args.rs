@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 /// Measures appends to the event-store beside the floor of the same client, and prints one table
 ///
@@ -37,12 +37,41 @@ pub struct Args {
     /// Seed of keys and payloads
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Only these parts, separated by commas; all of them if none is named
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub only: Vec<Part>,
     /// One short round, to see that it works; the figures mean nothing
     #[arg(long)]
     pub smoke: bool,
 }
 
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Appends and imports beside their floors, in rounds
+    Appends,
+    /// The commands topic beside a raw copy
+    Commands,
+    /// Priority events beside others
+    Priority,
+    /// Reads of streams
+    Reads,
+    /// The archive beside COPY
+    Archive,
+    /// Read models
+    Projector,
+    /// Correlation rules
+    Correlation,
+    /// Taking a partition over, and memory
+    TakeOver,
+}
+
 impl Args {
+    /// Whether a part is to be measured.
+    pub fn measures(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
     /// The options, cut down if it is only to be seen that it works.
     pub fn effective(mut self) -> Self {
         if self.smoke {

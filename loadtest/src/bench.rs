@@ -9,7 +9,7 @@ use anyhow::Context;
 use spina_codec::registry::{RegistryClient, subject};
 use spina_codec::shape::Shape;
 
-use crate::args::Args;
+use crate::args::{Args, Part};
 use crate::client::{Grouping, HttpClient, RawLog, import};
 use crate::drive::{Driven, closed, import_raw, imported, paced};
 use crate::log::{Log, SCRATCH};
@@ -42,7 +42,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     };
     let mut measured = Vec::new();
     // The broker runs slowly at first: round 0 warms it up and does not count.
-    for round in u32::from(args.smoke)..=args.rounds {
+    let rounds = if args.measures(Part::Appends) { args.rounds + 1 } else { 0 };
+    for round in u32::from(args.smoke)..rounds {
         for arm in Arm::order(round) {
             say(format_args!("round {round} of {}: {arm}", args.rounds));
             measured.push(bench.arm(arm, round).await.with_context(|| format!("{arm}, round {round}"))?);

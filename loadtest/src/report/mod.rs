@@ -36,8 +36,19 @@ impl Report<'_> {
     /// Writes everything as JSON.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
         let path = folder.join("report.json");
-        let Args { rounds, seconds, import_events, connections, rate, command_records, streams, signals, seed, smoke } =
-            self.args;
+        let Args {
+            rounds,
+            seconds,
+            import_events,
+            connections,
+            rate,
+            command_records,
+            streams,
+            signals,
+            seed,
+            smoke,
+            ..
+        } = self.args;
         let report = json!({
             "commit": self.commit,
             "run": self.run,

@@ -13,8 +13,10 @@ mod projecting;
 mod reading;
 mod taking_over;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::args::Part;
 use crate::bench::Bench;
 use crate::say;
 
@@ -57,23 +59,24 @@ impl Trial {
     }
 }
 
-/// Runs every trial.
+/// Runs the trials that are asked for.
 pub async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Trial>> {
+    let args = bench.args.clone();
     let mut trials = Vec::new();
-    say(format_args!("trial: commands topic"));
-    trials.push(commands::run(bench).await?);
-    say(format_args!("trial: priority"));
-    trials.push(priority::run(bench).await?);
-    say(format_args!("trial: reads"));
-    trials.push(reading::run(bench).await?);
-    say(format_args!("trial: archive"));
-    trials.push(archiving::run(bench).await?);
-    say(format_args!("trial: projector"));
-    trials.push(projecting::run(bench).await?);
-    say(format_args!("trial: correlation"));
-    trials.extend(correlating::run(bench).await?);
-    say(format_args!("trial: take-over and memory"));
-    trials.push(taking_over::run(bench).await?);
+    for part in Part::value_variants().iter().copied().filter(|part| args.measures(*part)) {
+        say(format_args!("trial: {part:?}"));
+        match part {
+            // They run in rounds, before the trials.
+            Part::Appends => {}
+            Part::Commands => trials.push(commands::run(bench).await?),
+            Part::Priority => trials.push(priority::run(bench).await?),
+            Part::Reads => trials.push(reading::run(bench).await?),
+            Part::Archive => trials.push(archiving::run(bench).await?),
+            Part::Projector => trials.push(projecting::run(bench).await?),
+            Part::Correlation => trials.extend(correlating::run(bench).await?),
+            Part::TakeOver => trials.push(taking_over::run(bench).await?),
+        }
+    }
     Ok(trials)
 }
 

@@ -66,6 +66,13 @@ impl Callbacks {
         self.state.lock().expect("nothing panics while it holds the lock")
     }
 
+    /// No record comes to anybody any more.
+    pub(super) fn end_flows(&self) {
+        let mut state = self.state();
+        state.flows.clear();
+        state.beginning.clear();
+    }
+
     /// Sends events that wait, as many as the owner's queue has room for. False when the owner is gone.
     pub(super) fn deliver(&self) -> bool {
         let mut state = self.state();

@@ -1,119 +1,167 @@
-//! The way of a partition's records to its owner, bounded in number and in bytes.
+//! The way of a partition's records to its owner: a queue of the client's own for each partition.
 //!
-//! Each partition has its own, so that an owner who is busy holds back nobody else.
+//! The owner takes from it directly, so that one who is busy holds back nobody else: the client fetches ahead until the
+//! partition's queue is full, and no further. Holding partitions back by pausing them would throw away what was fetched,
+//! and a partition that is let go on waits behind the long poll of the others: that cost most of the throughput.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::KafkaError;
+use tokio::sync::Notify;
+use tokio::task::coop;
 
-use crate::Fetched;
-use crate::client::BATCH_BYTES_MAX;
+use super::callbacks::Callbacks;
+use crate::record::is_mark;
+use crate::{Fetched, copy};
 
-/// What waits.
-#[derive(Debug, Default)]
-struct Load {
-    records: AtomicUsize,
-    bytes: AtomicUsize,
+/// Records copied out of the client at a time.
+const BATCH_RECORDS_MAX: usize = 256;
+
+/// Where the records come from.
+#[derive(Default)]
+enum Source {
+    /// The client has not gone to the offset yet.
+    #[default]
+    Waiting,
+    Open(PartitionQueue<Callbacks>),
+    /// The partition is not ours any more, or was asked for anew.
+    Closed,
+}
+
+#[derive(Default)]
+struct Shared {
+    source: Mutex<Source>,
+    /// Told when there may be records, or when none come any more.
+    arrived: Notify,
+    /// What the client said instead of a record, for the member's thread to judge.
+    error: Mutex<Option<KafkaError>>,
+}
+
+impl Shared {
+    fn source(&self) -> MutexGuard<'_, Source> {
+        self.source.lock().expect("nothing panics while it holds the lock")
+    }
+
+    fn error(&self) -> MutexGuard<'_, Option<KafkaError>> {
+        self.error.lock().expect("nothing panics while it holds the lock")
+    }
 }
 
 /// The records of one partition, in order.
-#[derive(Debug)]
 pub struct Inputs {
-    records: mpsc::UnboundedReceiver<Fetched>,
-    load: Arc<Load>,
+    shared: Arc<Shared>,
+    topic: Arc<str>,
+    ready: VecDeque<Fetched>,
+}
+
+impl std::fmt::Debug for Inputs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inputs").field("topic", &self.topic).field("ready", &self.ready.len()).finish_non_exhaustive()
+    }
 }
 
 impl Inputs {
     /// The next record; `None` when the partition is not ours any more, or was asked for anew. Safe to drop while it waits.
     pub async fn next(&mut self) -> Option<Fetched> {
-        let record = self.records.recv().await?;
-        self.load.records.fetch_sub(1, Ordering::Relaxed);
-        self.load.bytes.fetch_sub(weight(&record), Ordering::Relaxed);
-        Some(record)
+        loop {
+            if let Some(record) = self.ready.pop_front() {
+                return Some(record);
+            }
+            // Taking from the client never waits, so others get their turn here.
+            coop::consume_budget().await;
+            if !self.take() {
+                return None;
+            }
+            if self.ready.is_empty() {
+                self.shared.arrived.notified().await;
+            }
+        }
+    }
+
+    /// Copies what the client has, as much as fits a batch. False if nothing will come any more.
+    fn take(&mut self) -> bool {
+        let source = self.shared.source();
+        let queue = match &*source {
+            Source::Waiting => return true,
+            Source::Open(queue) => queue,
+            Source::Closed => return false,
+        };
+        let mut looks_left = BATCH_RECORDS_MAX;
+        while looks_left > 0
+            && let Some(polled) = queue.poll(Duration::ZERO)
+        {
+            looks_left -= 1;
+            match polled {
+                Ok(message) => self.ready.push_back(copy::fetched(&self.topic, &message)),
+                Err(error) => *self.shared.error() = Some(error),
+            }
+        }
+        drop(source);
+        self.ready.retain(|record| !is_mark(record));
+        if looks_left == 0 {
+            // All were marks, or there is more: nobody will be told of what lies there already.
+            self.shared.arrived.notify_one();
+        }
+        true
     }
 }
 
-/// The end that the member's thread has.
-#[derive(Debug)]
+/// The end that the member's thread has. Dropping it ends the [`Inputs`].
 pub(crate) struct Flow {
-    records: mpsc::UnboundedSender<Fetched>,
-    load: Arc<Load>,
-    records_max: usize,
-    /// Whether the client was told to fetch no more.
-    pub(super) is_held: bool,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Flow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flow").finish_non_exhaustive()
+    }
 }
 
 impl Flow {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the partition is held back: at most a batch more than the limit waits"
-    )]
-    pub(super) fn new(records_max: usize) -> (Self, Inputs) {
-        let (sender, records) = mpsc::unbounded_channel();
-        let load = Arc::new(Load::default());
-        (Self { records: sender, load: Arc::clone(&load), records_max, is_held: false }, Inputs { records, load })
+    pub(super) fn new(topic: Arc<str>) -> (Self, Inputs) {
+        let shared = Arc::<Shared>::default();
+        (Self { shared: Arc::clone(&shared) }, Inputs { shared, topic, ready: VecDeque::new() })
     }
 
-    /// The owner may have gone: then the record comes again to the next one.
-    pub(super) fn pass_on(&self, record: Fetched) {
-        self.load.records.fetch_add(1, Ordering::Relaxed);
-        self.load.bytes.fetch_add(weight(&record), Ordering::Relaxed);
-        let _gone = self.records.send(record);
+    /// Lets the records of the queue flow.
+    pub(super) fn open(&self, mut queue: PartitionQueue<Callbacks>) {
+        let shared = Arc::downgrade(&self.shared);
+        queue.set_nonempty_callback(move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.arrived.notify_one();
+            }
+        });
+        *self.shared.source() = Source::Open(queue);
+        self.shared.arrived.notify_one();
     }
 
-    /// Whether it has to be held back now, or to flow again; `None` to leave it as it is.
-    pub(super) fn turn(&mut self) -> Option<bool> {
-        let (records, bytes) = (self.load.records.load(Ordering::Relaxed), self.load.bytes.load(Ordering::Relaxed));
-        let hold = if self.is_held {
-            // Not for every single record: what the client has fetched is fetched again after it was held back.
-            records > self.records_max / 2 || bytes > BATCH_BYTES_MAX / 2
-        } else {
-            records >= self.records_max || bytes >= BATCH_BYTES_MAX
-        };
-        (std::mem::replace(&mut self.is_held, hold) != hold).then_some(hold)
+    /// What the client said instead of a record, once.
+    pub(super) fn take_error(&self) -> Option<KafkaError> {
+        self.shared.error().take()
     }
 }
 
-fn weight(record: &Fetched) -> usize {
-    record.key.as_ref().map_or(0, |key| key.len()) + record.value.as_ref().map_or(0, |value| value.len())
+impl Drop for Flow {
+    fn drop(&mut self) {
+        // The client is closed only when no queue of its is left.
+        *self.shared.source() = Source::Closed;
+        self.shared.arrived.notify_one();
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use spina_codec::headers::Headers;
+    use futures::FutureExt;
 
     use super::*;
 
-    fn record(bytes: usize) -> Fetched {
-        let value = Some(Bytes::from(vec![0; bytes]));
-        let (topic, headers) = ("commands".into(), Headers::default());
-        Fetched { topic, partition: 0, offset: 0, timestamp_ms: 0, key: None, value, headers }
-    }
-
     #[tokio::test]
-    async fn it_is_held_back_when_full_and_flows_again_when_half_empty() {
-        let (mut flow, mut inputs) = Flow::new(4);
-        let mut turns = Vec::new();
-        for _ in 0..4 {
-            flow.pass_on(record(1));
-            turns.push(flow.turn());
-        }
-        assert_eq!(turns, [None, None, None, Some(true)]);
-        inputs.next().await.unwrap();
-        assert_eq!(flow.turn(), None);
-        inputs.next().await.unwrap();
-        assert_eq!(flow.turn(), Some(false));
-    }
-
-    #[tokio::test]
-    async fn bytes_hold_it_back_too() {
-        let (mut flow, mut inputs) = Flow::new(1_000);
-        flow.pass_on(record(BATCH_BYTES_MAX));
-        assert_eq!(flow.turn(), Some(true));
-        inputs.next().await.unwrap();
-        assert_eq!(flow.turn(), Some(false));
+    async fn before_the_client_is_ready_it_waits_and_then_ends_with_the_flow() {
+        let (flow, mut inputs) = Flow::new("commands".into());
+        assert!(inputs.next().now_or_never().is_none());
         drop(flow);
         assert!(inputs.next().await.is_none());
     }

@@ -36,7 +36,7 @@ pub struct MembershipOptions {
     pub topic: String,
     /// The member's lasting name, unique in the group: a restarted process takes its predecessor's place by it.
     pub instance_id: String,
-    /// Records that may wait for the owner of a partition; beyond that, or beyond 4 MiB, the partition is held back.
+    /// Records that are fetched ahead for the owner of a partition, or 8 MiB of them if that is less.
     pub queue_records_max: usize,
     /// How long a revoked partition waits for its owner to let go.
     pub revoke_wait: Duration,
@@ -46,14 +46,14 @@ pub struct MembershipOptions {
 }
 
 impl MembershipOptions {
-    /// Options with the usual limits: 4,000 records waiting for each partition, 5 s to let go of one, and the session
+    /// Options with the usual limits: 20,000 records fetched ahead for each partition, 5 s to let go of one, and the session
     /// time-out that every broker takes, 6 s.
     pub fn new(group: impl Into<String>, topic: impl Into<String>, instance_id: impl Into<String>) -> Self {
         Self {
             group: group.into(),
             topic: topic.into(),
             instance_id: instance_id.into(),
-            queue_records_max: 4_000,
+            queue_records_max: 20_000,
             revoke_wait: Duration::from_secs(5),
             session_timeout: Duration::from_secs(6),
         }
@@ -118,7 +118,7 @@ pub(crate) enum Request {
 pub struct MemberHandle {
     requests: std_mpsc::SyncSender<Request>,
     member: watch::Receiver<Option<GroupMember>>,
-    queue_records_max: usize,
+    topic: Arc<str>,
 }
 
 /// Requests that may wait for the member's thread: far more than a process owns partitions.
@@ -134,7 +134,7 @@ impl MemberHandle {
     /// # Errors
     /// [`LogError::Stopped`].
     pub fn begin(&self, partition: i32, offset: i64) -> Result<Inputs, LogError> {
-        let (flow, inputs) = Flow::new(self.queue_records_max);
+        let (flow, inputs) = Flow::new(Arc::clone(&self.topic));
         self.request(Request::Begin { partition, offset, flow })?;
         Ok(inputs)
     }

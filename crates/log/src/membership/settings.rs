@@ -16,6 +16,9 @@ const HEARTBEAT_MS: &str = "200";
 /// A session that is longer than this makes it longer: the client wants it so.
 const REJOIN_LIMIT: Duration = Duration::from_secs(30);
 
+/// Bytes that are fetched ahead for each partition, in KiB. The client counts so because each has a queue of its own.
+const QUEUE_KIB_MAX: &str = "8192";
+
 /// The settings of a client that is to be this member.
 pub(super) fn of(config: &LogConfig, options: &MembershipOptions) -> ClientConfig {
     let mut client = config.consumer();
@@ -30,6 +33,8 @@ pub(super) fn of(config: &LogConfig, options: &MembershipOptions) -> ClientConfi
         .set("max.poll.interval.ms", REJOIN_LIMIT.max(options.session_timeout).as_millis().to_string())
         // A group that has no offset yet begins with the first command there is.
         .set("auto.offset.reset", "earliest")
-        .set("enable.partition.eof", "false");
+        .set("enable.partition.eof", "false")
+        .set("queued.min.messages", options.queue_records_max.max(1).to_string())
+        .set("queued.max.messages.kbytes", QUEUE_KIB_MAX);
     client
 }

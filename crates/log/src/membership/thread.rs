@@ -14,21 +14,19 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::callbacks::{Callbacks, FULL_PAUSE};
+use super::flow::Flow;
 use super::{
     Ending, GroupMember, MemberHandle, Membership, MembershipEvent, MembershipOptions, REQUESTS_MAX, Request, confirm,
     predecessor, settings,
 };
-use crate::client::{BATCH_BYTES_MAX, Trouble, ends_reading};
-use crate::record::is_mark;
-use crate::{LogConfig, LogError, copy, native};
+use crate::client::{Trouble, ends_reading};
+use crate::{LogConfig, LogError, native};
 
 /// How long the thread sleeps in the client when there is nothing; also how late it sees a request.
 const IDLE_POLL: Duration = Duration::from_millis(10);
 /// How often it asks who we are in the group, beside after every rebalance it sees: a generation may pass without one.
 /// The question also wakes the client, which sends heartbeats only when awake.
 const MEMBER_INTERVAL: Duration = Duration::from_millis(100);
-/// Records taken from the client before requests are looked at.
-const BATCH_RECORDS_MAX: usize = 1_000;
 /// Rebalances that may wait for the owner.
 const EVENTS_MAX: usize = 16;
 /// How often it is tried to see what a predecessor left, a second each.
@@ -48,13 +46,13 @@ pub(super) fn start(config: &LogConfig, options: MembershipOptions) -> Result<Me
     let (end, ended) = oneshot::channel();
     let ending = Arc::new(Ending::default());
     let settings = settings::of(config, &options);
-    let queue_records_max = options.queue_records_max.max(1);
     let callbacks = Callbacks::new(events, options.revoke_wait);
     let consumer = settings.create_with_context(callbacks).map_err(|error| LogError::client(&action, error))?;
+    let topic: Arc<str> = options.topic.as_str().into();
     let thread = Thread {
         settings,
         trouble: Trouble::new(format!("in group {}", options.group)),
-        topic: options.topic.as_str().into(),
+        topic: Arc::clone(&topic),
         options,
         requests: requested,
         publish_member,
@@ -64,17 +62,12 @@ pub(super) fn start(config: &LogConfig, options: MembershipOptions) -> Result<Me
     thread::Builder::new()
         .name("group-member".to_owned())
         .spawn(move || {
-            thread.run(consumer);
+            thread.run(Arc::new(consumer));
             // The receiver is there only if somebody waits.
             let _ = end.send(());
         })
         .map_err(|error| LogError::client(action, error))?;
-    Ok(Membership {
-        events: received,
-        handle: MemberHandle { requests, member, queue_records_max },
-        ending,
-        ended: Some(ended),
-    })
+    Ok(Membership { events: received, handle: MemberHandle { requests, member, topic }, ending, ended: Some(ended) })
 }
 
 struct Thread {
@@ -93,9 +86,12 @@ impl Thread {
     ///
     /// When the group has forgotten us, another client joins: it looks first what the group made of our place, as one that
     /// goes on cannot.
-    fn run(mut self, mut consumer: BaseConsumer<Callbacks>) {
+    fn run(mut self, mut consumer: Arc<BaseConsumer<Callbacks>>) {
         let ended = loop {
-            match self.serve(&consumer, &Arc::clone(consumer.context())) {
+            let served = self.serve(&consumer, &Arc::clone(consumer.context()));
+            // Their queues would keep the client from being closed.
+            consumer.context().end_flows();
+            match served {
                 Ok(()) if !self.stopped() && consumer.context().lost.load(Ordering::Relaxed) => {}
                 ended => break ended,
             }
@@ -103,7 +99,7 @@ impl Thread {
             self.publish_member.send_replace(None);
             match self.settings.create_with_context(consumer.context().succeed()) {
                 // Closes the one before, too.
-                Ok(next) => consumer = next,
+                Ok(next) => consumer = Arc::new(next),
                 Err(error) => break Err(LogError::client("join a group anew", error)),
             }
         };
@@ -124,7 +120,7 @@ impl Thread {
         self.ending.stop.load(Ordering::Relaxed)
     }
 
-    fn serve(&mut self, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> Result<(), LogError> {
+    fn serve(&mut self, consumer: &Arc<BaseConsumer<Callbacks>>, callbacks: &Callbacks) -> Result<(), LogError> {
         let refused = |error| LogError::client("steer a group member", error);
         self.settle_what_was_left(consumer, callbacks);
         consumer.subscribe(&[&self.topic]).map_err(refused)?;
@@ -136,8 +132,7 @@ impl Thread {
             if !callbacks.deliver() {
                 return Ok(());
             }
-            self.collect(consumer, callbacks)?;
-            self.hold_back(consumer, callbacks).map_err(refused)?;
+            self.poll(consumer, callbacks)?;
             self.ask_who_we_are(consumer, callbacks);
         }
         Ok(())
@@ -165,30 +160,13 @@ impl Thread {
         tracing::warn!(group = self.options.group, "joining without having seen what a predecessor left");
     }
 
-    /// Takes the records that are there and passes them on; waits for the first one.
-    fn collect(&mut self, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> Result<(), LogError> {
-        let (mut records, mut bytes) = (0, 0);
-        let mut event = consumer.poll(IDLE_POLL);
-        while let Some(happened) = event {
-            match happened {
-                Ok(message) => {
-                    records += 1;
-                    bytes += message.key_len() + message.payload_len();
-                    let record = copy::fetched(&self.topic, &message);
-                    if !is_mark(&record)
-                        && let Some(flow) = callbacks.state().flows.get(&record.partition)
-                    {
-                        flow.pass_on(record);
-                    }
-                }
-                Err(error) => self.judge(error)?,
-            }
-            if records >= BATCH_RECORDS_MAX || bytes >= BATCH_BYTES_MAX {
-                break;
-            }
-            event = consumer.poll(Duration::ZERO);
+    /// Lets the client do its part, which includes telling of rebalances. Records go to their owners by themselves.
+    fn poll(&mut self, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> Result<(), LogError> {
+        if let Some(Err(error)) = consumer.poll(IDLE_POLL) {
+            self.judge(error)?;
         }
-        Ok(())
+        let told: Vec<KafkaError> = callbacks.state().flows.values().filter_map(Flow::take_error).collect();
+        told.into_iter().try_for_each(|error| self.judge(error))
     }
 
     fn judge(&mut self, error: KafkaError) -> Result<(), LogError> {
@@ -227,7 +205,7 @@ impl Thread {
 
     /// Lets records flow from where they are to. The client goes nowhere in a partition before it has heard by itself where
     /// it would begin, so that is tried until it does.
-    fn begin(&mut self, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> KafkaResult<()> {
+    fn begin(&mut self, consumer: &Arc<BaseConsumer<Callbacks>>, callbacks: &Callbacks) -> KafkaResult<()> {
         let beginning: Vec<(i32, i64)> =
             callbacks.state().beginning.iter().map(|(p, (offset, _))| (*p, *offset)).collect();
         for (partition, offset) in beginning {
@@ -242,27 +220,11 @@ impl Thread {
                     continue;
                 }
             }
-            let mut state = callbacks.state();
-            if let Some((_, flow)) = state.beginning.remove(&partition) {
-                state.flows.insert(partition, flow);
-            }
-            drop(state);
+            let Some(queue) = consumer.split_partition_queue(&self.topic, partition) else { continue };
+            let Some((_, flow)) = callbacks.state().beginning.remove(&partition) else { continue };
+            flow.open(queue);
+            callbacks.state().flows.insert(partition, flow);
             consumer.resume(&self.list([partition]))?;
-        }
-        Ok(())
-    }
-
-    /// Holds partitions back whose owners are busy, and lets those flow again that have caught up.
-    fn hold_back(&self, consumer: &BaseConsumer<Callbacks>, callbacks: &Callbacks) -> KafkaResult<()> {
-        let turns: Vec<(i32, bool)> = callbacks
-            .state()
-            .flows
-            .iter_mut()
-            .filter_map(|(partition, flow)| Some((*partition, flow.turn()?)))
-            .collect();
-        for (partition, hold) in turns {
-            let list = self.list([partition]);
-            if hold { consumer.pause(&list)? } else { consumer.resume(&list)? }
         }
         Ok(())
     }

@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 use crate::spina::{Ran, Spina, clean};
 use crate::stack::{Stack, root};
 
-/// How many days are imported: about 2,700 events each.
-pub const DAYS: u32 = 14;
+/// How many days are imported, about 2,700 events each: 14, or as `SPINA_TEST_DAYS` says; 365 are the year.
+pub fn days() -> u32 {
+    std::env::var("SPINA_TEST_DAYS").map_or(14, |days| days.parse().unwrap())
+}
 
 /// All four services, run by `spina`, and the flights of some days.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl Flights {
 
 /// Runs the demo and returns what it printed.
 pub fn demo(stack: &Stack) -> String {
-    let days = DAYS.to_string();
+    let days = days().to_string();
     let demo = Spina::of(stack).args(["demo", "--free-ports", "--limit-days", &days, "--dir"]).arg(&stack.dir);
     demo.succeeds()
 }
@@ -52,7 +54,7 @@ pub fn demo(stack: &Stack) -> String {
 /// Each file holds what the command line printed: rows of `carrier_punctuality` and `airport_day`, and all events.
 pub fn verify(carriers: &PathBuf, airport_days: &PathBuf, events: &PathBuf) -> Ran {
     let mut python = clean(Command::new("python3"));
-    python.arg(root().join("tests/verify_flights.py")).args(["--days", &DAYS.to_string()]);
+    python.arg(root().join("tests/verify_flights.py")).args(["--days", &days().to_string()]);
     python.arg("--flights").arg(cache().join("flights.csv"));
     python.arg("--carriers").arg(carriers).arg("--airport-days").arg(airport_days).arg("--events").arg(events);
     Ran::of(python.output().unwrap())

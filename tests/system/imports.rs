@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use spina_tests::flights::Flights;
+use spina_tests::flights::{Flights, cache};
 use spina_tests::world::World;
 
 /// Every event of the demo as a line of an import, in the order of event time. Each expects the version before its own.
@@ -14,6 +14,20 @@ pub fn lines() -> Vec<String> {
     // All times are written alike, so they compare as text; a flight's events are at different times.
     events.sort_by_cached_key(|event| (event["time"].as_str().unwrap().to_owned(), event["version"].as_u64()));
     events.iter().map(|event| line(event).to_string()).collect()
+}
+
+/// The first events of the year as lines of an import, in the order of event time: those of the demo, or, if there are to be
+/// more, those that `make demo` has left where it keeps what it fetched.
+pub fn first(events: usize) -> Vec<String> {
+    let mut lines = lines();
+    if events > lines.len() {
+        let file = cache().join("events-r1-year.ndjson");
+        let year =
+            fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}; run `make demo`", file.display()));
+        lines = year.lines().map(str::to_owned).collect();
+    }
+    lines.truncate(events);
+    lines
 }
 
 fn line(event: &Value) -> Value {

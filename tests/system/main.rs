@@ -19,6 +19,7 @@ mod command_line;
 mod connecting;
 mod deciding;
 mod demo;
+mod demo_incidents;
 mod doctor;
 mod evolving;
 mod example;

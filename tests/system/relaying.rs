@@ -5,20 +5,23 @@ use spina_tests::{PATIENCE, eventually};
 
 use crate::outbox::{Application, assert_one_event_each};
 
-/// Rows inserted in each round.
-const ROWS: usize = 200;
-/// Rounds; something is killed in each.
-const ROUNDS: usize = 6;
+/// A figure of the long run, or the short one's.
+fn asked(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).map_or(otherwise, |figure| figure.parse().unwrap())
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_row_is_one_event_in_order_while_relays_and_the_event_store_are_killed() {
     let mut world = World::with_event_store("relay").await;
     let application = Application::install(&world).await;
     let mut carrying = application.relay(&world).spawn();
-    for round in 0..ROUNDS {
+    // Something is killed in each round; `SPINA_TEST_OUTBOX=20000 SPINA_TEST_KILLS=20` is the long run.
+    let rounds = asked("SPINA_TEST_KILLS", 6);
+    let in_round = asked("SPINA_TEST_OUTBOX", 1_200) / rounds;
+    for round in 0..rounds {
         // One that waits for the other to end.
         let standby = application.relay(&world).spawn();
-        application.insert(round * ROWS, (round + 1) * ROWS).await;
+        application.insert(round * in_round, (round + 1) * in_round).await;
         match round % 3 {
             0 => drop(std::mem::replace(&mut carrying, standby)),
             1 => {
@@ -28,7 +31,7 @@ async fn each_row_is_one_event_in_order_while_relays_and_the_event_store_are_kil
             _ => application.cut_off_relays().await,
         }
     }
-    assert_one_event_each(&mut world, ROUNDS * ROWS, PATIENCE).await;
+    assert_one_event_each(&mut world, rounds * in_round, PATIENCE).await;
 
     let left = format!("SELECT count(*) FROM {}", application.table);
     eventually("what was carried is deleted", async || {

@@ -127,7 +127,7 @@ mod tests {
             "spina incident list --state open --match rule=flights/storm --output json",
             "spina incident ack 0123456789abcdef --by ann --comment mine",
             "spina incident learn monitoring --from 2026-01-01T00:00:00Z --frame 2m --output json",
-            "spina rules backtest flights --rules draft.yaml --from 2013-02-01T00:00:00Z --at-most 9",
+            "spina rules backtest flights --rules draft.yaml --from 2013-02-01T00:00:00Z --at-most 9 --reference known.yaml",
             "spina saga skip saga-rebook-17 --step hold --reason done --dir x",
             "spina saga list --state stuck --output json",
             "spina saga retry --state stuck --definition rebook --older-than 60 --dry-run --reason back --by me",

@@ -1,5 +1,7 @@
 //! `spina rules`: the correlation rules in force, and drafts of them tried on history.
 
+mod reference;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -54,6 +56,13 @@ struct Backtest {
     /// Fail if there are fewer incidents
     #[arg(long, value_name = "N")]
     at_least: Option<u64>,
+    /// Fail if one of the incidents in this file is not found
+    ///
+    /// A list in YAML: `- { rule: flights/storm, group: { airport: EWR }, from: 2013-02-08T00:00:00Z, to:
+    /// 2013-02-10T00:00:00Z }`. Found is what has that rule (any, if it is left out) and those labels, and lasts at some time
+    /// between those two.
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
     /// Longest time for all of it
     #[arg(long, default_value = "600", value_name = "SECONDS", value_parser = seconds)]
     give_up: Duration,
@@ -73,6 +82,7 @@ impl Args {
 impl Backtest {
     async fn run(self, client: &Client, format: Format) -> Result<ExitCode> {
         let read = |file: &PathBuf| std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()));
+        let known = self.reference.as_deref().map(reference::read).transpose()?.unwrap_or_default();
         let mut body = json!({ "context": self.context });
         if let Some(rules) = self.rules.as_ref().map(read).transpose()? {
             body["rules"] = Value::from(rules);
@@ -83,12 +93,19 @@ impl Backtest {
             }
         }
         let request = client.request(Service::AlertCorrelator, Method::POST, "/v1/rules/backtest").json(&body);
-        let answer = client.document_within(Service::AlertCorrelator, request, self.give_up).await?;
+        let mut answer = client.document_within(Service::AlertCorrelator, request, self.give_up).await?;
+        let missed = reference::missed(&known, &answer)?;
+        if !known.is_empty() {
+            answer["reference"] = json!({ "known": known.len(), "missed": missed });
+        }
         match format {
             Format::Json | Format::Ndjson => output::json(&answer)?,
-            Format::Text => output::line(told(&answer))?,
+            Format::Text => {
+                output::line(told(&answer))?;
+                missed.iter().try_for_each(|one| output::line(format!("missed: {one}")))?;
+            }
         }
-        Ok(if self.is_within(answer["incidents"].as_u64().unwrap_or(0)) {
+        Ok(if missed.is_empty() && self.is_within(answer["incidents"].as_u64().unwrap_or(0)) {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -109,9 +126,7 @@ async fn list(client: &Client, format: Format) -> Result<()> {
         Format::Text => {
             let mut table = Table::new(["rule", "severity", "signals", "incidents", "shed", "failed"]);
             for rule in rules {
-                let cost = &rule["cost"];
-                let counts = ["matched", "opened", "shed", "failed"].map(|field| cell(&cost[field]));
-                let [matched, opened, shed, failed] = counts;
+                let [matched, opened, shed, failed] = counts(&rule["cost"]);
                 table.row([cell(&rule["rule"]), cell(&rule["severity"]), matched, opened, shed, failed]);
             }
             output::line(table)
@@ -119,13 +134,33 @@ async fn list(client: &Client, format: Format) -> Result<()> {
     }
 }
 
+/// Signals that a rule took, incidents that it opened, signals for which it had no room, and those on which it failed.
+fn counts(cost: &Value) -> [String; 4] {
+    ["matched", "opened", "shed", "failed"].map(|field| cell(&cost[field]))
+}
+
+/// What each rule cost.
+fn costs(rules: &Value) -> Table {
+    let mut table = Table::new(["rule", "signals", "incidents", "shed", "failed"]);
+    for (rule, cost) in rules.as_object().into_iter().flatten() {
+        let [matched, opened, shed, failed] = counts(cost);
+        table.row([rule.clone(), matched, opened, shed, failed]);
+    }
+    table
+}
+
 /// The incidents as a table, and what they come from.
 fn told(answer: &Value) -> String {
     let found = answer["found"].as_array().map(Vec::as_slice).unwrap_or_default();
     let noise = 100.0 * answer["noise_removed"].as_f64().unwrap_or(0.0);
+    let reference = answer["reference"]["known"].as_u64().map_or_else(String::new, |known| {
+        let missed = answer["reference"]["missed"].as_array().map_or(0, Vec::len);
+        format!("; {missed} of {known} that are known were missed")
+    });
     format!(
-        "{}\n{} incidents of {} signals in {} events: {noise:.1} % of the noise removed",
+        "{}\n{}\n{} incidents of {} signals in {} events: {noise:.1} % of the noise removed{reference}",
         incident::table(found),
+        costs(&answer["rules"]),
         answer["incidents"],
         answer["signals"],
         answer["events"],

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use super::*;
 
+mod operator;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

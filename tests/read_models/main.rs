@@ -2,6 +2,7 @@
 //! its lease writes nothing, a swap is one step, and queries find what a naive filter finds.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod children;
 mod filters;
 mod leases;
 mod queries;

@@ -15,6 +15,7 @@ mod binaries;
 mod booking;
 mod booking_nasty;
 mod booking_steered;
+mod children;
 mod command_line;
 mod connecting;
 mod deciding;

@@ -10,9 +10,11 @@
 //! are refused when the definition is loaded.
 
 mod cell;
+mod children;
 mod compile;
 mod definition;
 mod fingerprint;
+mod join;
 mod model;
 mod rule;
 mod table;

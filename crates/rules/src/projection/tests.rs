@@ -1,11 +1,16 @@
 //! Declared read models: what they compute, and what is refused where.
 
+mod children;
+mod joins;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use spina_core::change::Action;
-use spina_core::{Batch, Cell, Change, EventHeaders, Op, Position, Recorded, RowChange, Timestamp, Version};
+use spina_core::change::{Action, ChildChange};
+use spina_core::{
+    Batch, Cell, Change, EventHeaders, ModelShape, Op, Position, Recorded, RowChange, Timestamp, Version,
+};
 
 use super::*;
 use crate::event_shape::{EventField, EventShape, FieldKind};
@@ -216,7 +221,11 @@ fn the_fingerprint_follows_the_meaning() {
 
 /// A table that knows nothing of merging: it applies one change after the other, as SQL would.
 #[derive(Debug, Default, PartialEq)]
-struct Table(BTreeMap<String, Vec<Held>>);
+struct Table {
+    rows: BTreeMap<String, Vec<Held>>,
+    /// By parent, table and key.
+    children: BTreeMap<(String, usize, String), Vec<Held>>,
+}
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Held {
@@ -227,16 +236,30 @@ struct Held {
 }
 
 impl Table {
-    fn apply(&mut self, key: &[Cell], row: &RowChange, columns: usize) {
+    fn apply(&mut self, key: &[Cell], mut row: RowChange, shape: &ModelShape) {
         let key = format!("{key:?}");
+        let children = row.take_children();
         if row.reset {
-            self.0.remove(&key);
+            self.rows.remove(&key);
+            self.children.retain(|(parent, ..), _| *parent != key);
         }
-        let Some(ops) = &row.upsert else { return };
-        let held = self.0.entry(key).or_insert_with(|| vec![Held::default(); columns]);
-        for (column, op) in ops {
-            held[*column].apply(op);
+        if let Some(ops) = &row.upsert {
+            let held = self.rows.entry(key.clone()).or_insert_with(|| vec![Held::default(); shape.columns.len()]);
+            ops.iter().for_each(|(column, op)| held[*column].apply(op));
         }
+        for (table, own, row) in children {
+            let at = (key.clone(), table, format!("{own:?}"));
+            if row.reset {
+                self.children.remove(&at);
+            }
+            if let Some(ops) = &row.upsert {
+                let columns = shape.children[table].shape.columns.len();
+                let held = self.children.entry(at).or_insert_with(|| vec![Held::default(); columns]);
+                ops.iter().for_each(|(column, op)| held[*column].apply(op));
+            }
+        }
+        let orphans = self.children.keys().filter(|(parent, ..)| !self.rows.contains_key(parent));
+        assert_eq!(orphans.count(), 0, "a child has its parent");
     }
 }
 
@@ -288,6 +311,34 @@ models:
     on:
       Departed: { set: { tail: data.tail }, count: [n] }
       Landed: { delete: true }
+  parents:
+    key: { stream: event.stream }
+    on:
+      Departed: { when: data.delay == 3, delete: true }
+      Landed: { when: data.delay != 2, count: [n] }
+    children:
+      days:
+        key: { day: data.day }
+        on:
+          Landed: { set: { tail: data.tail }, count: [n] }
+  shrinking:
+    key: { stream: event.stream }
+    on: { Departed: { count: [n] } }
+    children:
+      carriers:
+        key: { carrier: data.carrier, tail: data.tail }
+        on:
+          Departed: { count: [n] }
+          Landed: { when: data.delay != 1, delete: true }
+  counted:
+    key: { carrier: data.carrier }
+    on: { Departed: { count: [n] } }
+    children:
+      tails:
+        key: { tail: data.tail }
+        on:
+          Landed: { mean: { delay: data.delay }, last: { day: data.day } }
+          Departed: { count: [n] }
 ";
 
 /// Events of some streams, each stream in order, as (stream, landed, delay, carrier, tail, time).
@@ -337,7 +388,7 @@ fn rows(model: &Model, log: &[Recorded], batch_len: usize) -> Table {
             batch.add(change).unwrap();
         }
         for (key, row) in batch.into_rows() {
-            table.apply(&key, &row, model.shape().columns.len());
+            table.apply(&key, row, model.shape());
         }
     }
     table

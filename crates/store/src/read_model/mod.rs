@@ -16,11 +16,13 @@ mod compare;
 mod cursor;
 mod ddl;
 mod filter;
+mod indexes;
 mod lease;
 mod query;
 mod rebuild;
 mod rows;
 mod sql;
+mod view;
 
 use std::fmt;
 
@@ -32,8 +34,9 @@ pub use changes::{ChangedRow, Entry};
 pub use compare::{Comparison, Difference};
 pub use filter::{BadQuery, Filter, Order, operators};
 pub use lease::{Lease, ModelRow, Resumed, Taking};
-pub use query::{LIMIT_MAX, ListQuery, Page, parse_key};
+pub use query::{LIMIT_MAX, ListQuery, Page};
 pub use rebuild::{Swap, SwapBack};
+pub use view::View;
 
 /// Longest context name that can be a schema's name: PostgreSQL cuts names at 63 bytes.
 const SCHEMA_BYTES_MAX: usize = 63;

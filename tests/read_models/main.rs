@@ -4,6 +4,7 @@
 
 mod children;
 mod filters;
+mod joins;
 mod leases;
 mod queries;
 mod rows;

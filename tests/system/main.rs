@@ -29,6 +29,7 @@ mod fresh;
 mod idempotency;
 mod imports;
 mod jobs;
+mod joining;
 mod kafka_clients;
 mod kept;
 mod killing;

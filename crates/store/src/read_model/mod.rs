@@ -1,4 +1,5 @@
-//! Read models in PostgreSQL: one schema per context, one table per model, and `spina.models` to keep the books.
+//! Read models in PostgreSQL: one schema per context, one table per model and one for each kind of child rows, and
+//! `spina.models` to keep the books.
 //!
 //! ```text
 //! take  -> a lease: generation and next offsets

@@ -1,5 +1,7 @@
 //! Child rows: what rules make of an event, and what is refused where.
 
+use spina_core::change::ChildChange;
+
 use super::*;
 
 const LEGS: &str = "

@@ -152,7 +152,7 @@ async fn injections_are_values_or_refused_and_never_sql() {
     let (books, rows) = filled(&mut dice).await;
     let refused = |filter: String, order: &str| -> BadQuery {
         let filters: Vec<String> = Some(filter).filter(|filter| !filter.is_empty()).into_iter().collect();
-        ListQuery::parse(&books.shape, &filters, order, 10, None).expect_err("this is no query")
+        ListQuery::parse(&books.view(), &filters, order, 10, None).expect_err("this is no query")
     };
     for injection in INJECTIONS.iter().filter(|injection| !injection.is_empty()) {
         for (name, of, _) in COLUMNS {
@@ -169,7 +169,7 @@ async fn injections_are_values_or_refused_and_never_sql() {
         let found = books.list(&[format!("table:eq:{injection}")], "").await;
         let at = COLUMNS.iter().position(|(name, ..)| *name == "table").unwrap();
         assert_eq!(found.len(), rows.iter().filter(|row| row[at] == Some(injection)).count(), "{injection}");
-        let cursor = ListQuery::parse(&books.shape, &[], "", 10, Some(injection));
+        let cursor = ListQuery::parse(&books.view(), &[], "", 10, Some(injection));
         assert!(cursor.is_err(), "a cursor is not to be made up: {injection}");
     }
     assert_eq!(books.all().await.len(), ROWS, "all is as it was");

@@ -2,7 +2,9 @@
 //! its lease writes nothing, a swap is one step, and queries find what a naive filter finds.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod children;
 mod filters;
+mod joins;
 mod leases;
 mod queries;
 mod rows;

@@ -97,7 +97,7 @@ async fn nonsense_is_told_before_any_sql_runs() {
     let books = people().await;
     let parse = |filter: &str, order: &str, limit, cursor: Option<&str>| {
         let filters: Vec<String> = (!filter.is_empty()).then(|| filter.to_owned()).into_iter().collect();
-        ListQuery::parse(&books.shape, &filters, order, limit, cursor).unwrap_err().to_string()
+        ListQuery::parse(&books.view(), &filters, order, limit, cursor).unwrap_err().to_string()
     };
     for (filter, order, words) in [
         ("nme:eq:x", "", "unknown field `nme`, the model has id, name, age"),
@@ -117,8 +117,8 @@ async fn nonsense_is_told_before_any_sql_runs() {
     assert!(parse("", "", 0, None).contains("1 to 1000"));
     assert!(parse("", "", 1001, None).contains("1 to 1000"));
     assert!(parse("", "", 10, Some("!!")).contains("cursor"));
-    let query = ListQuery::parse(&books.shape, &[], "name", 5, None).unwrap();
-    let cursor = books.store.rows(&books.name, &books.shape, &query).await.unwrap().cursor.unwrap();
+    let query = ListQuery::parse(&books.view(), &[], "name", 5, None).unwrap();
+    let cursor = books.store.rows(&books.view(), &query).await.unwrap().cursor.unwrap();
     assert!(parse("", "age", 10, Some(&cursor)).contains("cursor"));
     assert_eq!(json!(books.all().await.len()), json!(40));
 }

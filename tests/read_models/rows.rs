@@ -31,11 +31,11 @@ async fn every_type_survives_the_database() {
     let mut lease = books.take().await;
     let ops = columns.iter().enumerate().map(|(at, (_, _, cell, _))| (at, Op::Set(cell.clone()))).collect();
     books.apply(Slot::Live, &mut lease, [1, 0], vec![upsert(7, ops)]).await;
-    let row = books.store.row(&books.name, &books.shape, &[Cell::Long(7)]).await.unwrap().unwrap();
+    let row = books.store.row(&books.view(), &[Cell::Long(7)]).await.unwrap().unwrap();
     for (name, _, _, value) in &columns {
         assert_eq!(&row[*name], value, "{name}");
     }
-    assert_eq!(books.store.row(&books.name, &books.shape, &[Cell::Long(8)]).await.unwrap(), None);
+    assert_eq!(books.store.row(&books.view(), &[Cell::Long(8)]).await.unwrap(), None);
 }
 
 #[tokio::test]

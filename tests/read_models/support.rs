@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use spina_core::change::Action;
 use spina_core::{Batch, Cell, CellType, Change, Column, Fold, KeyColumn, ModelShape, Op, Timestamp};
-use spina_store::read_model::{Applied, Lease, ListQuery, ModelName, RowBatch, Slot, Taking};
+use spina_store::read_model::{Applied, Lease, ListQuery, ModelName, RowBatch, Slot, Taking, View};
 use spina_store::{Store, StoreConfig};
 use uuid::Uuid;
 
@@ -52,10 +52,18 @@ impl Books {
     }
 
     pub async fn list(&self, filters: &[String], order: &str) -> Vec<Map<String, Value>> {
+        self.list_of(&self.view(), filters, order).await
+    }
+
+    pub fn view(&self) -> View {
+        View::of(&self.name, &self.shape)
+    }
+
+    pub async fn list_of(&self, view: &View, filters: &[String], order: &str) -> Vec<Map<String, Value>> {
         let (mut rows, mut cursor) = (Vec::new(), None);
         loop {
-            let query = ListQuery::parse(&self.shape, filters, order, 7, cursor.as_deref()).unwrap();
-            let page = self.store.rows(&self.name, &self.shape, &query).await.unwrap();
+            let query = ListQuery::parse(view, filters, order, 7, cursor.as_deref()).unwrap();
+            let page = self.store.rows(view, &query).await.unwrap();
             assert!(page.rows.len() <= 7);
             rows.extend(page.rows);
             cursor = page.cursor;
@@ -72,6 +80,7 @@ pub fn shape(columns: &[(&str, CellType, Fold)]) -> ModelShape {
     ModelShape {
         key: vec![KeyColumn { name: "id".into(), cell: CellType::Long }],
         columns: columns.iter().map(column).collect(),
+        children: vec![],
     }
 }
 

@@ -52,6 +52,12 @@ struct Get {
 struct List {
     /// Read model, such as carrier_punctuality
     model: String,
+    /// The rows of this table that belong to the row --of, not the model's own
+    #[arg(long, value_name = "TABLE", requires = "of")]
+    children: Option<String>,
+    /// Key of the row whose children are shown
+    #[arg(long, value_name = "KEY", requires = "children")]
+    of: Option<String>,
     /// Only rows like this: column:op:value with eq, ne, lt, le, gt, ge, prefix, null; repeat for more
     #[arg(long = "where", value_name = "COLUMN:OP:VALUE")]
     filters: Vec<String>,
@@ -106,7 +112,11 @@ impl List {
         query.extend(self.order.as_ref().map(|order| ("order", order.clone())));
         let limit = if self.all { PAGE_ROWS } else { self.limit };
         query.push(("limit", limit.to_string()));
-        let mut pages = Pages { client, context, model: &self.model, query, cursor: None };
+        let mut path = Pages::path(context, &self.model);
+        if let (Some(key), Some(children)) = (&self.of, &self.children) {
+            path = format!("{path}/{}/{}", segment(key), segment(children));
+        }
+        let mut pages = Pages { client, path, query, cursor: None };
         let mut rows = Vec::new();
         let mut lines = (format == Format::Ndjson).then(JsonLines::new);
         loop {
@@ -137,10 +147,8 @@ impl List {
 pub struct Pages<'a> {
     /// Whom to ask.
     pub client: &'a Client,
-    /// The model's context.
-    pub context: &'a ContextName,
-    /// The model.
-    pub model: &'a str,
+    /// The path of what is listed.
+    pub path: String,
     /// Filters, order, limit.
     pub query: Vec<(&'a str, String)>,
     /// Where the next page begins.
@@ -148,12 +156,16 @@ pub struct Pages<'a> {
 }
 
 impl Pages<'_> {
+    /// The path of a model's rows.
+    pub fn path(context: &ContextName, model: &str) -> String {
+        format!("/v1/{context}/models/{}", segment(model))
+    }
+
     /// The next page; the last one leaves no cursor.
     pub async fn next(&mut self) -> Result<Vec<Value>> {
-        let path = format!("/v1/{}/models/{}", self.context, segment(self.model));
         let mut query = self.query.clone();
         query.extend(self.cursor.take().map(|cursor| ("cursor", cursor)));
-        let mut page = self.client.get(Service::Projector, &path, &query).await?;
+        let mut page = self.client.get(Service::Projector, &self.path, &query).await?;
         self.cursor = page["cursor"].as_str().map(str::to_owned);
         Ok(match page["rows"].take() {
             Value::Array(rows) => rows,

@@ -141,6 +141,15 @@ fn diff(found: &Value, format: Format) -> Result<()> {
     if format != Format::Text {
         return output::json(found);
     }
+    compared(found)?;
+    for (name, child) in found["children"].as_object().into_iter().flatten() {
+        output::line(format!("{name}:"))?;
+        compared(child)?;
+    }
+    Ok(())
+}
+
+fn compared(found: &Value) -> Result<()> {
     let count = |field: &str| cell(&found[field]);
     output::line(format!("{} added, {} removed, {} changed", count("added"), count("removed"), count("changed")))?;
     for (field, words) in [("columns_added", "new columns"), ("columns_removed", "columns that are gone")] {

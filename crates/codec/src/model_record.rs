@@ -133,7 +133,7 @@ mod tests {
         let mut columns: Vec<Column> =
             CellType::ALL.into_iter().map(|cell| column(&format!("a_{}", cell.name()), cell, Fold::Set)).collect();
         columns.push(column("mean", CellType::Long, Fold::Mean));
-        ModelShape { key: vec![KeyColumn { name: "day".into(), cell: CellType::Date }], columns }
+        ModelShape { key: vec![KeyColumn { name: "day".into(), cell: CellType::Date }], columns, children: vec![] }
     }
 
     fn schemas() -> ModelSchemas {

@@ -71,8 +71,21 @@ pub struct Change {
 pub enum Action {
     /// Inserts the row or applies the operations to it: pairs of column index (in the model's order) and operation.
     Upsert(Vec<(usize, Op)>),
-    /// Deletes the row.
+    /// Deletes the row, and its children with it.
     Delete,
+    /// Changes a row that belongs to it.
+    Child(ChildChange),
+}
+
+/// A change to a child row. A child has its parent: inserting one inserts the parent too, if that is not there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChildChange {
+    /// Which of the model's child tables.
+    pub table: usize,
+    /// What tells it apart from the other children of its parent, one cell for each of these key columns.
+    pub key: Vec<Cell>,
+    /// The operations that are applied to it; `None` deletes it.
+    pub upsert: Option<Vec<(usize, Op)>>,
 }
 
 /// Two operations on one column do not come together.

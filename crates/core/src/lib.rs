@@ -34,7 +34,7 @@ pub use batch::{Batch, RowChange};
 pub use change::{Cell, Change, Op};
 pub use decider::{Decider, Rejection};
 pub use event::{EventHeaders, Recorded};
-pub use model::{CellType, Column, Fold, KeyColumn, ModelShape};
+pub use model::{CellType, ChildTable, Column, Fold, Join, JoinedColumn, KeyColumn, ModelShape};
 pub use position::{Position, Token};
 pub use selection::Selection;
 pub use state::State;

@@ -9,6 +9,38 @@ pub struct ModelShape {
     pub key: Vec<KeyColumn>,
     /// The other columns; a [`crate::Change`] refers to them by index.
     pub columns: Vec<Column>,
+    /// Tables whose rows belong to rows of this one; a [`crate::Change`] refers to them by index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ChildTable>,
+}
+
+/// A table of child rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildTable {
+    /// Its name beside the parent's.
+    pub name: String,
+    /// Its columns. The key begins with the parent's; the rest tells the children of a parent apart. It has no children.
+    pub shape: ModelShape,
+}
+
+/// Columns of another model's row that are read together with a row's own. No part of the table: whoever reads makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// The other model, of the same context.
+    pub model: String,
+    /// The columns of its key, each with the column of the own row that it must equal.
+    pub on: Vec<(String, String)>,
+    /// What is read of it.
+    pub columns: Vec<JoinedColumn>,
+}
+
+/// A column that is read of another model's row; null where there is no such row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinedColumn {
+    /// What it is called beside the own columns.
+    pub name: String,
+    /// What it is called there.
+    pub of: String,
 }
 
 /// A column of the key. Never null.
@@ -85,6 +117,11 @@ impl Column {
 }
 
 impl ModelShape {
+    /// The table of child rows of that name.
+    pub fn child(&self, name: &str) -> Option<&ChildTable> {
+        self.children.iter().find(|child| child.name == name)
+    }
+
     /// What a reader sees: names and types of the key's columns, then of the others, in order.
     pub fn seen(&self) -> impl Iterator<Item = (&str, CellType)> {
         let key = self.key.iter().map(|key| (key.name.as_str(), key.cell));

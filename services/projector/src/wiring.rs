@@ -101,7 +101,8 @@ fn announce(
     for model in &definition.models {
         let name = ModelName { context: definition.context.clone(), model: model.name().to_owned() };
         let counted = metrics.of(&name);
-        let (handle, requests) = Handle::new(name, topic.clone(), counted, ctx.readiness.clone());
+        let (handle, requests) =
+            Handle::new(name, topic.clone(), model.joins().to_vec(), counted, ctx.readiness.clone());
         handles.add(Arc::clone(&handle), ends.clone());
         models.push((Arc::clone(model), handle, requests));
     }

@@ -73,7 +73,8 @@ fn sums(rows: &[Value]) -> Totals {
 async fn punctuality(client: &Client) -> Result<Vec<Value>> {
     let context: ContextName = CONTEXT.parse().context("name the context")?;
     let query = vec![("order", "carrier".to_owned()), ("limit", "1000".to_owned())];
-    Pages { client, context: &context, model: PUNCTUALITY, query, cursor: None }.next().await
+    let path = Pages::path(&context, PUNCTUALITY);
+    Pages { client, path, query, cursor: None }.next().await
 }
 
 /// Prints what was done and where to look next.

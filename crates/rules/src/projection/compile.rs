@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use spina_core::{CellType, KeyColumn, ModelShape};
+use spina_core::{CellType, Column, KeyColumn, ModelShape};
 
 use super::cell::{fits, type_of_event_field, type_of_field, type_of_literal};
-use super::definition::{FileDef, ModelDef};
+use super::definition::{ChildDef, FileDef, ModelDef, RuleDef};
 use super::fingerprint::fingerprint;
-use super::model::Model;
+use super::model::{Model, Rule, WantedFields};
 use super::table::Columns;
 use crate::event_shape::EventShape;
 use crate::expr::{EventField, Expr};
-use crate::source::{Located, Place, Problem, Problems, Source, quote};
+use crate::source::{Entries, Located, Place, Problem, Problems, Source, quote};
 
 /// Most models of a context.
 const MODELS_MAX: usize = 200;
@@ -21,7 +21,7 @@ const COLUMNS_MAX: usize = 200;
 const KEY_COLUMNS_MAX: usize = 8;
 /// Longest name of a model or column, in bytes; hidden columns and shadow tables add a suffix to it, and PostgreSQL
 /// cuts names at 63.
-const NAME_BYTES_MAX: usize = 48;
+pub(super) const NAME_BYTES_MAX: usize = 48;
 
 /// Compiles the models of a context against the shapes of its events. All problems are found in one go.
 pub fn compile(source: &Source, events: &[EventShape]) -> Result<Vec<Model>, Problems> {
@@ -30,7 +30,8 @@ pub fn compile(source: &Source, events: &[EventShape]) -> Result<Vec<Model>, Pro
     if file.models.len() > MODELS_MAX {
         compiler.note(Place::FILE, format!("at most {MODELS_MAX} models are allowed"));
     }
-    let models = file.models.iter().filter_map(|(name, def)| compiler.model(name, def)).collect();
+    let mut models: Vec<Model> = file.models.iter().filter_map(|(name, def)| compiler.model(name, def)).collect();
+    compiler.joins(&file.models, &mut models);
     compiler.problems.none_or(models)
 }
 
@@ -40,9 +41,22 @@ pub(super) struct Compiler<'s> {
     problems: Problems,
 }
 
-/// What is known of a model while its rules are compiled.
+/// A table as it is written: that of a model, or one of child rows.
+#[derive(Clone, Copy)]
+pub(super) struct TableDef<'d> {
+    pub key: &'d Entries<Located<String>>,
+    pub columns: &'d Entries<Located<String>>,
+    pub on: &'d Entries<RuleDef>,
+    /// The model, for a table of child rows.
+    pub parent: Option<&'d ModelDef>,
+}
+
+/// The columns of a key, with their expressions.
+pub(super) type Key = Vec<(String, Expr, CellType)>;
+
+/// What is known of a table while its rules are compiled.
 pub(super) struct Draft<'d> {
-    pub def: &'d ModelDef,
+    pub def: TableDef<'d>,
     pub declared: HashMap<&'d str, CellType>,
     /// Whether its events come in order.
     pub by_stream: bool,
@@ -60,17 +74,53 @@ impl<'s> Compiler<'s> {
 
     fn model(&mut self, name: &Located<String>, def: &ModelDef) -> Option<Model> {
         self.name("model", name);
-        let events = self.events_of(def);
+        let (table, children) = (TableDef::of(def), TableDef::of_children(def));
+        let mut events = self.events_of(table.on);
         if def.on.is_empty() {
             self.note(name.place, format!("{} needs at least one event under `on`", quote(name)));
         }
-        let key = self.key(name, def, &events);
+        // The parent's key is asked of every event that changes one of its children, too.
+        for (_, child) in &children {
+            for event in self.events_of(child.on) {
+                if !events.contains(&event) {
+                    events.push(event);
+                }
+            }
+        }
+        let key = self.key(name, table, &events);
         let by_stream = matches!(key.as_slice(), [(_, expr, _)] if expr.event_field() == Some(EventField::Stream));
+        let compiled = self.table(name, table, by_stream, &key);
+        let children = self.children(name, def, children, by_stream, &key);
+        let (columns, rules) = compiled?;
+        let (tables, children): (Vec<_>, Vec<_>) = children?.into_iter().unzip();
+        let shape = ModelShape { key: key_columns(&key), columns, children: tables };
+        let fingerprint = fingerprint(&shape, def);
+        let mut wanted = HashMap::<String, WantedFields>::new();
+        let tables = children.iter().map(|child| (&child.key, &child.rules));
+        for (own_key, rules) in tables.chain([(&Vec::new(), &rules)]) {
+            for (event, rule) in rules {
+                let keys = key.iter().map(|(_, expr, _)| expr).chain(own_key);
+                wanted.entry(event.clone()).or_default().add(rule.wanted(keys));
+            }
+        }
+        let key = key.into_iter().map(|(_, expr, _)| expr).collect();
+        let (name, doc, topic) = (name.value.clone(), def.doc.clone(), def.topic);
+        Some(Model { name, doc, shape, fingerprint, topic, key, rules, children, joins: Vec::new(), wanted })
+    }
+
+    /// The columns and rules of a table.
+    pub(super) fn table(
+        &mut self,
+        name: &Located<String>,
+        def: TableDef<'_>,
+        by_stream: bool,
+        key: &Key,
+    ) -> Option<(Vec<Column>, HashMap<String, Rule>)> {
         let mut draft = Draft { def, declared: self.declared(def), by_stream, columns: Columns::default() };
         let mut rules = HashMap::new();
         for (event, rule) in def.on.iter() {
-            if let Some(shape) = events.iter().find(|shape| shape.name == event.value) {
-                rules.insert(event.value.clone(), self.rule(&mut draft, event, shape, rule, &key));
+            if let Some(shape) = self.events.iter().find(|shape| shape.name == event.value) {
+                rules.insert(event.value.clone(), self.rule(&mut draft, event, shape, rule));
             }
         }
         self.check_declared(&draft);
@@ -84,15 +134,10 @@ impl<'s> Compiler<'s> {
                 return None;
             }
         };
-        if columns.len() > COLUMNS_MAX {
+        if columns.len() + key.len() > COLUMNS_MAX {
             self.note(name.place, format!("at most {COLUMNS_MAX} columns are allowed"));
         }
-        let key_columns = key.iter().map(|(name, _, cell)| KeyColumn { name: name.clone(), cell: *cell }).collect();
-        let key = key.into_iter().map(|(_, expr, _)| expr).collect();
-        let shape = ModelShape { key: key_columns, columns };
-        let fingerprint = fingerprint(&shape, def);
-        let (name, doc, topic) = (name.value.clone(), def.doc.clone(), def.topic);
-        Some(Model { name, doc, shape, fingerprint, topic, key, rules })
+        Some((columns, rules))
     }
 
     pub(super) fn name(&mut self, what: &str, name: &Located<String>) {
@@ -105,9 +150,9 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    fn events_of(&mut self, def: &ModelDef) -> Vec<&'s EventShape> {
+    pub(super) fn events_of(&mut self, on: &Entries<RuleDef>) -> Vec<&'s EventShape> {
         let mut found = Vec::new();
-        for (event, _) in def.on.iter() {
+        for (event, _) in on.iter() {
             match self.events.iter().find(|shape| shape.name == event.value) {
                 Some(shape) => found.push(shape),
                 None => {
@@ -120,7 +165,12 @@ impl<'s> Compiler<'s> {
         found
     }
 
-    fn declared<'d>(&mut self, def: &'d ModelDef) -> HashMap<&'d str, CellType> {
+    /// Those of the events that there are.
+    pub(super) fn known_events(&self, on: &Entries<RuleDef>) -> Vec<&'s EventShape> {
+        on.iter().filter_map(|(event, _)| self.events.iter().find(|shape| shape.name == event.value)).collect()
+    }
+
+    fn declared<'d>(&mut self, def: TableDef<'d>) -> HashMap<&'d str, CellType> {
         let mut declared = HashMap::new();
         for (column, cell) in def.columns.iter() {
             match cell_type(cell) {
@@ -138,20 +188,15 @@ impl<'s> Compiler<'s> {
 
     fn check_declared(&mut self, draft: &Draft<'_>) {
         for (column, _) in draft.def.columns.iter() {
-            if draft.def.key.get(column).is_none() && !draft.def.on.iter().any(|(_, rule)| rule.writes(column)) {
+            if !draft.def.has_key(column) && !draft.def.on.iter().any(|(_, rule)| rule.writes(column)) {
                 self.note(column.place, format!("no rule writes the column {}", quote(column)));
             }
         }
     }
 
-    fn key(
-        &mut self,
-        model: &Located<String>,
-        def: &ModelDef,
-        events: &[&EventShape],
-    ) -> Vec<(String, Expr, CellType)> {
+    pub(super) fn key(&mut self, table: &Located<String>, def: TableDef<'_>, events: &[&EventShape]) -> Key {
         if def.key.is_empty() || def.key.len() > KEY_COLUMNS_MAX {
-            self.note(model.place, format!("a key has 1 to {KEY_COLUMNS_MAX} columns"));
+            self.note(table.place, format!("a key has 1 to {KEY_COLUMNS_MAX} columns"));
         }
         let mut key = Vec::new();
         for (name, text) in def.key.iter() {
@@ -206,6 +251,28 @@ impl<'s> Compiler<'s> {
             }
         }
         all_known
+    }
+}
+
+/// The columns without their expressions.
+pub(super) fn key_columns(key: &Key) -> Vec<KeyColumn> {
+    key.iter().map(|(name, _, cell)| KeyColumn { name: name.clone(), cell: *cell }).collect()
+}
+
+impl<'d> TableDef<'d> {
+    fn of(def: &'d ModelDef) -> Self {
+        Self { key: &def.key, columns: &def.columns, on: &def.on, parent: None }
+    }
+
+    fn of_children(def: &'d ModelDef) -> Vec<(&'d Located<String>, Self)> {
+        let table =
+            |child: &'d ChildDef| Self { key: &child.key, columns: &child.columns, on: &child.on, parent: Some(def) };
+        def.children.iter().map(|(name, child)| (name, table(child))).collect()
+    }
+
+    /// Whether the column is one of the key, or of the parent's.
+    pub fn has_key(&self, column: &str) -> bool {
+        self.key.get(column).is_some() || self.parent.is_some_and(|parent| parent.key.get(column).is_some())
     }
 }
 

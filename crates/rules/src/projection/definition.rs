@@ -31,6 +31,40 @@ pub(super) struct ModelDef {
     pub columns: Entries<Text>,
     /// What each event does, by event name.
     pub on: Entries<RuleDef>,
+    /// Tables of rows that belong to a row of the model, by name.
+    #[serde(default)]
+    pub children: Entries<ChildDef>,
+    /// Columns of other models' rows that are read with its own.
+    #[serde(default)]
+    pub join: Entries<JoinDef>,
+}
+
+/// Columns of another model's row.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JoinDef {
+    /// The other model.
+    pub model: Text,
+    /// The columns of its key, each with the own column that it equals.
+    pub on: Entries<Text>,
+    /// What its columns are called here, each with what it is called there.
+    pub columns: Entries<Text>,
+}
+
+/// A table of child rows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChildDef {
+    /// For people.
+    #[serde(default)]
+    pub doc: String,
+    /// What tells the children of a parent apart: columns and their expressions.
+    pub key: Entries<Text>,
+    /// Types of columns that cannot be told from the expressions.
+    #[serde(default)]
+    pub columns: Entries<Text>,
+    /// What each event does, by event name.
+    pub on: Entries<RuleDef>,
 }
 
 /// What one event type does to a row.
@@ -54,7 +88,7 @@ pub(super) struct RuleDef {
     pub max: Entries<Text>,
     #[serde(default)]
     pub mean: Entries<Text>,
-    /// Deletes the row.
+    /// Deletes the row; that of a parent with its children.
     #[serde(default)]
     pub delete: Located<bool>,
 }

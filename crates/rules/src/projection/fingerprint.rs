@@ -2,14 +2,27 @@
 
 use spina_core::{ModelShape, StreamKey};
 
-use super::definition::ModelDef;
+use super::definition::{ModelDef, RuleDef};
+use crate::source::Entries;
 
 /// A hash of everything that decides about the rows: columns, key and rules, but no words for people. 32 hexadecimal
 /// digits. Other columns in another order count as another definition, since the table would differ.
 pub(super) fn fingerprint(shape: &ModelShape, def: &ModelDef) -> String {
-    let mut lines = vec![format!("1 {shape:?}")];
+    // Written by hand, so that a model without children keeps the print that it had before there were any.
+    let columns = |shape: &ModelShape| format!("ModelShape {{ key: {:?}, columns: {:?} }}", shape.key, shape.columns);
+    let mut lines = vec![format!("1 {}", columns(shape))];
     lines.extend(def.key.iter().map(|(name, text)| format!("key {} {:?}", name.value, text.value)));
-    let mut rules: Vec<_> = def.on.iter().collect();
+    rules(&mut lines, &def.on);
+    for (table, (name, child)) in shape.children.iter().zip(def.children.iter()) {
+        lines.push(format!("child {} {}", name.value, columns(&table.shape)));
+        lines.extend(child.key.iter().map(|(name, text)| format!("key {} {:?}", name.value, text.value)));
+        rules(&mut lines, &child.on);
+    }
+    format!("{:032x}", StreamKey::of(&lines.join("\n")).0)
+}
+
+fn rules(lines: &mut Vec<String>, on: &Entries<RuleDef>) {
+    let mut rules: Vec<_> = on.iter().collect();
     rules.sort_by(|(a, _), (b, _)| a.value.cmp(&b.value));
     for (event, rule) in rules {
         let when = rule.when.as_ref().map(|when| &when.value);
@@ -19,5 +32,4 @@ pub(super) fn fingerprint(shape: &ModelShape, def: &ModelDef) -> String {
             lines.extend(entries.iter().map(|(name, text)| format!("{fold:?} {} {:?}", name.value, text.value)));
         }
     }
-    format!("{:032x}", StreamKey::of(&lines.join("\n")).0)
 }

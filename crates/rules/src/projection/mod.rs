@@ -7,12 +7,14 @@
 //!
 //! A model whose key is exactly `event.stream` sees its events in order, so every operation is allowed. Any other key
 //! is fed from several partitions at once and has no order: only operations that commute are allowed, and the others
-//! are refused when the definition is loaded.
+//! are refused when the definition is loaded. The same holds for the rows of its child tables, which belong to its rows.
 
 mod cell;
+mod children;
 mod compile;
 mod definition;
 mod fingerprint;
+mod join;
 mod model;
 mod rule;
 mod table;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
-use spina_core::change::Action;
-use spina_core::{Cell, CellType, Change, Fold, ModelShape, Op, Recorded, StreamKey};
+use spina_core::change::{Action, ChildChange};
+use spina_core::{Cell, CellType, Change, Column, Fold, Join, KeyColumn, ModelShape, Op, Recorded, StreamKey};
 
 use super::cell::cell;
 use crate::expr::{EvalError, Expr};
@@ -22,6 +22,18 @@ pub struct Model {
     pub(super) topic: bool,
     pub(super) key: Vec<Expr>,
     pub(super) rules: HashMap<String, Rule>,
+    pub(super) children: Vec<Child>,
+    pub(super) joins: Vec<Join>,
+    /// What it needs of each event type that it looks at.
+    pub(super) wanted: HashMap<String, WantedFields>,
+}
+
+/// A table of child rows; its columns are in the model's shape.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub doc: String,
+    pub key: Vec<Expr>,
+    pub rules: HashMap<String, Rule>,
 }
 
 /// What one event type does.
@@ -29,7 +41,6 @@ pub struct Model {
 pub(super) struct Rule {
     pub when: Option<Expr>,
     pub effect: Effect,
-    pub wanted: WantedFields,
 }
 
 #[derive(Debug)]
@@ -105,6 +116,11 @@ impl Model {
         &self.shape
     }
 
+    /// Columns of other models' rows that are read with its own. They are no part of the table.
+    pub fn joins(&self) -> &[Join] {
+        &self.joins
+    }
+
     /// Changes whenever the definition changes in a way that could give other rows. 32 hexadecimal digits.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -122,64 +138,114 @@ impl Model {
 
     /// The names of the event types that it looks at, and the fields it needs of them.
     pub fn events(&self) -> impl Iterator<Item = (&str, &WantedFields)> {
-        self.rules.iter().map(|(name, rule)| (name.as_str(), &rule.wanted))
+        self.wanted.iter().map(|(name, wanted)| (name.as_str(), wanted))
     }
 
     /// The fields it needs of an event type; `None` if it does not look at that type.
     pub fn wants(&self, event_name: &str) -> Option<&WantedFields> {
-        self.rules.get(event_name).map(|rule| &rule.wanted)
+        self.wanted.get(event_name)
     }
 
-    /// The changes that the event makes. An event whose key has a null makes none: a row needs a whole key.
+    /// What the definition says about a table of child rows, for people.
+    pub fn child_doc(&self, table: usize) -> &str {
+        self.children.get(table).map_or("", |child| &child.doc)
+    }
+
+    /// The changes that the event makes: of its row, then of its children. An event whose key has a null makes none: a row
+    /// needs a whole key.
     pub fn project(&self, event: &Recorded) -> Result<Vec<Change>, ProjectError> {
-        let Some(rule) = self.rules.get(event.headers.event_name()) else { return Ok(Vec::new()) };
-        if let Some(when) = &rule.when
-            && !when.holds(event)?
-        {
+        let own = applying(&self.rules, event)?;
+        let mut children = Vec::new();
+        for (table, child) in self.children.iter().enumerate() {
+            children.extend(applying(&child.rules, event)?.map(|rule| (table, child, rule)));
+        }
+        if own.is_none() && children.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(key) = self.key_of(event)? else { return Ok(Vec::new()) };
-        let action = match &rule.effect {
-            Effect::Delete => Action::Delete,
-            Effect::Upsert(columns) => Action::Upsert(self.ops(columns, event)?),
-        };
-        Ok(vec![Change { key, action }])
-    }
-
-    fn key_of(&self, event: &Recorded) -> Result<Option<Vec<Cell>>, ProjectError> {
-        let mut key = Vec::with_capacity(self.key.len());
-        let mut bytes = 0;
-        for (expr, column) in self.key.iter().zip(&self.shape.key) {
-            let cell = self.cell(expr, column.cell, &column.name, event)?;
-            match &cell {
-                Cell::Null => return Ok(None),
-                Cell::Text(text) => bytes += text.len(),
-                Cell::Bool(_) | Cell::Long(_) | Cell::Double(_) | Cell::Time(_) | Cell::Json(_) => {}
-            }
-            key.push(cell);
+        let Some(key) = cells(&self.key, &self.shape.key, event)? else { return Ok(Vec::new()) };
+        check_length(&key, &[])?;
+        let mut changes = Vec::with_capacity(usize::from(own.is_some()) + children.len());
+        for (table, child, rule) in children {
+            let shape = &self.shape.children[table].shape;
+            let own_columns = &shape.key[self.shape.key.len()..];
+            let Some(child_key) = cells(&child.key, own_columns, event)? else { continue };
+            check_length(&key, &child_key)?;
+            let upsert = rule.ops(&shape.columns, event)?;
+            let action = Action::Child(ChildChange { table, key: child_key, upsert });
+            changes.push(Change { key: key.clone(), action });
         }
-        if bytes > KEY_BYTES_MAX { Err(ProjectError::KeyTooLong { bytes }) } else { Ok(Some(key)) }
+        if let Some(rule) = own {
+            let action = rule.ops(&self.shape.columns, event)?.map_or(Action::Delete, Action::Upsert);
+            changes.insert(0, Change { key, action });
+        }
+        Ok(changes)
     }
+}
 
-    fn ops(&self, columns: &[ColumnRule], event: &Recorded) -> Result<Vec<(usize, Op)>, ProjectError> {
-        let mut ops = Vec::with_capacity(columns.len());
-        for rule in columns {
+/// The rule for the event, if its condition holds.
+fn applying<'r>(rules: &'r HashMap<String, Rule>, event: &Recorded) -> Result<Option<&'r Rule>, ProjectError> {
+    let Some(rule) = rules.get(event.headers.event_name()) else { return Ok(None) };
+    let holds = rule.when.as_ref().map_or(Ok(true), |when| when.holds(event))?;
+    Ok(holds.then_some(rule))
+}
+
+/// The cells of a key; `None` if one of them is null.
+fn cells(exprs: &[Expr], columns: &[KeyColumn], event: &Recorded) -> Result<Option<Vec<Cell>>, ProjectError> {
+    let mut key = Vec::with_capacity(exprs.len());
+    for (expr, column) in exprs.iter().zip(columns) {
+        match value(expr, column.cell, &column.name, event)? {
+            Cell::Null => return Ok(None),
+            cell => key.push(cell),
+        }
+    }
+    Ok(Some(key))
+}
+
+fn check_length(key: &[Cell], child: &[Cell]) -> Result<(), ProjectError> {
+    let length = |cell: &Cell| if let Cell::Text(text) = cell { text.len() } else { 0 };
+    let bytes = key.iter().chain(child).map(length).sum();
+    if bytes > KEY_BYTES_MAX { Err(ProjectError::KeyTooLong { bytes }) } else { Ok(()) }
+}
+
+fn value(expr: &Expr, wanted: CellType, column: &str, event: &Recorded) -> Result<Cell, ProjectError> {
+    let value = expr.eval(event)?;
+    let value: &Value = value.as_ref();
+    cell(value, wanted).map_err(|cause| ProjectError::Value { column: column.to_owned(), cause })
+}
+
+impl Rule {
+    /// The operations on the row; `None` if it is deleted.
+    fn ops(&self, columns: &[Column], event: &Recorded) -> Result<Option<Vec<(usize, Op)>>, ProjectError> {
+        let Effect::Upsert(rules) = &self.effect else { return Ok(None) };
+        let mut ops = Vec::with_capacity(rules.len());
+        for rule in rules {
             let op = match &rule.source {
                 ColumnSource::One => Some(Op::Add(1)),
                 ColumnSource::Value(expr) => {
-                    let column = &self.shape.columns[rule.column];
-                    op(column.fold, self.cell(expr, column.cell, &column.name, event)?, event)
+                    let column = &columns[rule.column];
+                    op(column.fold, value(expr, column.cell, &column.name, event)?, event)
                 }
             };
             ops.extend(op.map(|op| (rule.column, op)));
         }
-        Ok(ops)
+        Ok(Some(ops))
     }
+}
 
-    fn cell(&self, expr: &Expr, wanted: CellType, column: &str, event: &Recorded) -> Result<Cell, ProjectError> {
-        let value = expr.eval(event)?;
-        let value: &Value = value.as_ref();
-        cell(value, wanted).map_err(|cause| ProjectError::Value { column: column.to_owned(), cause })
+impl Default for WantedFields {
+    fn default() -> Self {
+        Self::Some(BTreeSet::new())
+    }
+}
+
+impl WantedFields {
+    /// These and those.
+    pub(super) fn add(&mut self, others: Self) {
+        match (&mut *self, others) {
+            (Self::Some(names), Self::Some(others)) => names.extend(others),
+            (Self::All, _) => {}
+            (Self::Some(_), Self::All) => *self = Self::All,
+        }
     }
 }
 

@@ -19,7 +19,6 @@ impl Compiler<'_> {
         event: &Located<String>,
         shape: &EventShape,
         def: &RuleDef,
-        key: &[(String, Expr, CellType)],
     ) -> Rule {
         let when = def.when.as_ref().and_then(|text| self.expr(text));
         if let Some(when) = &when {
@@ -36,8 +35,7 @@ impl Compiler<'_> {
             }
         }
         let effect = self.effect(draft, event, def, columns);
-        let wanted = wanted(&when, &effect, key);
-        Rule { when, effect, wanted }
+        Rule { when, effect }
     }
 
     fn effect(
@@ -124,7 +122,7 @@ impl Compiler<'_> {
         cell: Option<CellType>,
     ) -> Option<usize> {
         self.name("column", name);
-        if draft.def.key.get(name).is_some() {
+        if draft.def.has_key(name) {
             self.note(name.place, format!("{} is a column of the key", quote(name)));
             return None;
         }
@@ -132,21 +130,24 @@ impl Compiler<'_> {
     }
 }
 
-fn wanted(when: &Option<Expr>, effect: &Effect, key: &[(String, Expr, CellType)]) -> WantedFields {
-    let columns: &[ColumnRule] = match effect {
-        Effect::Upsert(columns) => columns,
-        Effect::Delete => &[],
-    };
-    let values = columns.iter().filter_map(|rule| match &rule.source {
-        ColumnSource::Value(expr) => Some(expr),
-        ColumnSource::One => None,
-    });
-    let mut fields = BTreeSet::new();
-    for expr in key.iter().map(|(_, expr, _)| expr).chain(when).chain(values) {
-        if expr.uses().whole_data {
-            return WantedFields::All;
+impl Rule {
+    /// The fields that it needs, and these keys.
+    pub(super) fn wanted<'k>(&'k self, keys: impl Iterator<Item = &'k Expr>) -> WantedFields {
+        let columns: &[ColumnRule] = match &self.effect {
+            Effect::Upsert(columns) => columns,
+            Effect::Delete => &[],
+        };
+        let values = columns.iter().filter_map(|rule| match &rule.source {
+            ColumnSource::Value(expr) => Some(expr),
+            ColumnSource::One => None,
+        });
+        let mut fields = BTreeSet::new();
+        for expr in keys.chain(&self.when).chain(values) {
+            if expr.uses().whole_data {
+                return WantedFields::All;
+            }
+            fields.extend(expr.uses().data.iter().filter_map(|path| path.first().cloned()));
         }
-        fields.extend(expr.uses().data.iter().filter_map(|path| path.first().cloned()));
+        WantedFields::Some(fields)
     }
-    WantedFields::Some(fields)
 }

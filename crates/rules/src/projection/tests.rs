@@ -1,11 +1,12 @@
 //! Declared read models: what they compute, and what is refused where.
 
-use std::collections::BTreeMap;
+mod children;
+mod folding;
+mod joins;
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use spina_core::change::Action;
-use spina_core::{Batch, Cell, Change, EventHeaders, Op, Position, Recorded, RowChange, Timestamp, Version};
+use spina_core::{Cell, Change, EventHeaders, Op, Position, Recorded, Timestamp, Version};
 
 use super::*;
 use crate::event_shape::{EventField, EventShape, FieldKind};
@@ -211,147 +212,5 @@ fn the_fingerprint_follows_the_meaning() {
         [("> 15", "> 30"), ("> -100", "> -99"), ("count: [landed]", "count: [arrived]"), ("least", "first")]
     {
         assert_ne!(base, print(&CARRIERS.replace(from, to)), "{from} -> {to}");
-    }
-}
-
-/// A table that knows nothing of merging: it applies one change after the other, as SQL would.
-#[derive(Debug, Default, PartialEq)]
-struct Table(BTreeMap<String, Vec<Held>>);
-
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Held {
-    value: Option<Cell>,
-    sum: i64,
-    count: i64,
-    stamp: Option<(Timestamp, String)>,
-}
-
-impl Table {
-    fn apply(&mut self, key: &[Cell], row: &RowChange, columns: usize) {
-        let key = format!("{key:?}");
-        if row.reset {
-            self.0.remove(&key);
-        }
-        let Some(ops) = &row.upsert else { return };
-        let held = self.0.entry(key).or_insert_with(|| vec![Held::default(); columns]);
-        for (column, op) in ops {
-            held[*column].apply(op);
-        }
-    }
-}
-
-impl Held {
-    fn apply(&mut self, op: &Op) {
-        match op {
-            Op::Set(cell) => self.value = Some(cell.clone()),
-            Op::Last { value, at, tie } => {
-                let stamp = Some((*at, tie.clone()));
-                if stamp >= self.stamp {
-                    (self.value, self.stamp) = (Some(value.clone()), stamp);
-                }
-            }
-            Op::Add(n) => self.sum += n,
-            Op::Mean { sum, count } => (self.sum, self.count) = (self.sum + sum, self.count + count),
-            Op::Min(Cell::Long(n)) => {
-                let least = if let Some(Cell::Long(held)) = self.value { held.min(*n) } else { *n };
-                self.value = Some(Cell::Long(least));
-            }
-            Op::Max(cell) => {
-                let held = self.value.take().filter(|held| held.compare(cell) == Some(std::cmp::Ordering::Greater));
-                self.value = Some(held.unwrap_or_else(|| cell.clone()));
-            }
-            Op::Min(_) => panic!("only longs are minimised here"),
-        }
-    }
-}
-
-const BOTH: &str = "
-models:
-  by_carrier:
-    key: { carrier: data.carrier }
-    on:
-      Departed: { count: [n], last: { tail: data.tail } }
-      Landed:
-        count: [n]
-        sum: { total: data.delay }
-        min: { least: data.delay }
-        max: { most: data.delay, day: data.day }
-        mean: { mean: data.delay }
-        last: { tail: data.tail }
-  by_stream:
-    key: { stream: event.stream }
-    on:
-      Departed: { set: { tail: data.tail }, count: [n] }
-      Landed: { when: data.delay != 3, set: { delay: data.delay }, max: { most: data.delay } }
-  open:
-    key: { stream: event.stream }
-    on:
-      Departed: { set: { tail: data.tail }, count: [n] }
-      Landed: { delete: true }
-";
-
-/// Events of some streams, each stream in order, as (stream, landed, delay, carrier, tail, time).
-fn logs() -> impl Strategy<Value = Vec<Recorded>> {
-    let delay = prop_oneof![Just(None), (-5_i64..20).prop_map(Some)];
-    let one = (0_u8..5, any::<bool>(), delay, 0_u8..3, prop_oneof![Just(None), (0_u8..4).prop_map(Some)], 0_i64..6);
-    proptest::collection::vec(one, 0..60).prop_map(|rows| {
-        let mut versions = BTreeMap::<u8, u64>::new();
-        let mut log = Vec::new();
-        for (stream, landed, delay, carrier, tail, time) in rows {
-            let version = versions.entry(stream).and_modify(|version| *version += 1).or_insert(1);
-            let data = json!({
-                "carrier": format!("C{carrier}"), "delay": delay, "tail": tail.map(|tail| format!("N{tail}")),
-                "day": format!("2013-01-0{}", carrier + 1),
-            });
-            let name = if landed { "Landed" } else { "Departed" };
-            log.push(event(name, &format!("flight-{stream}"), *version, time, data));
-        }
-        log
-    })
-}
-
-/// Another order of the same events that keeps the order inside each stream.
-fn interleave(log: &[Recorded], seed: &[u8]) -> Vec<Recorded> {
-    let mut streams = BTreeMap::<String, Vec<Recorded>>::new();
-    for event in log.iter().rev() {
-        streams.entry(event.headers.stream.to_string()).or_default().push(event.clone());
-    }
-    let mut seed = seed.iter().cycle();
-    let mut shuffled = Vec::new();
-    while !streams.is_empty() {
-        let pick = usize::from(*seed.next().unwrap_or(&0)) % streams.len();
-        let name = streams.keys().nth(pick).cloned().unwrap();
-        match streams.get_mut(&name).and_then(Vec::pop) {
-            Some(event) => shuffled.push(event),
-            None => drop(streams.remove(&name)),
-        }
-    }
-    shuffled
-}
-
-fn rows(model: &Model, log: &[Recorded], batch_len: usize) -> Table {
-    let mut table = Table::default();
-    for part in log.chunks(batch_len) {
-        let mut batch = Batch::default();
-        for change in part.iter().flat_map(|event| model.project(event).unwrap()) {
-            batch.add(change).unwrap();
-        }
-        for (key, row) in batch.into_rows() {
-            table.apply(&key, &row, model.shape().columns.len());
-        }
-    }
-    table
-}
-
-proptest! {
-    #[test]
-    fn neither_batches_nor_the_order_across_streams_change_the_rows(
-        log in logs(), batch_len in 1_usize..20, seed in proptest::collection::vec(any::<u8>(), 1..50)
-    ) {
-        for model in load(BOTH).unwrap() {
-            let one_by_one = rows(&model, &log, 1);
-            prop_assert_eq!(&rows(&model, &log, batch_len), &one_by_one, "batches of {}", batch_len);
-            prop_assert_eq!(&rows(&model, &interleave(&log, &seed), batch_len), &one_by_one, "another order");
-        }
     }
 }

@@ -1,12 +1,14 @@
 //! Applying a batch: rows and checkpoint in one transaction, or nothing.
 
+use std::cmp::Ordering;
+
 use deadpool_postgres::{Object, Transaction};
 use postgres_types::ToSql;
 use spina_core::{Batch, Cell, ModelShape, RowChange};
 
 use super::changes::changed;
 use super::rows::{Row, Statement, delete, grouped, upsert};
-use super::sql::table;
+use super::sql::{child_table, table};
 use super::{Lease, ModelName, Slot};
 use crate::dead_letters::{self as letters, LetterChanges};
 use crate::{Store, StoreError};
@@ -18,11 +20,17 @@ const PREPARED_MAX: usize = 256;
 /// about dead letters.
 #[derive(Debug, Default)]
 pub struct RowBatch {
-    rows: Vec<(Vec<Cell>, RowChange)>,
+    rows: Rows,
+    /// The same of child rows, by table, under their whole keys. Children of a row that is reset go away without being
+    /// named here.
+    children: Vec<Rows>,
     letters: LetterChanges,
     /// Whether the model's topic is to be told.
     told: bool,
 }
+
+/// Changes by key.
+type Rows = Vec<(Vec<Cell>, RowChange)>;
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +43,25 @@ pub enum Applied {
 
 impl From<Batch> for RowBatch {
     fn from(batch: Batch) -> Self {
-        let mut rows: Vec<_> = batch.into_rows().collect();
-        rows.sort_unstable_by(|(a, _), (b, _)| {
-            let differing =
-                a.iter().zip(b).map(|(a, b)| a.compare(b)).find(|order| *order != Some(std::cmp::Ordering::Equal));
-            differing.flatten().unwrap_or(std::cmp::Ordering::Equal)
-        });
-        Self { rows, letters: LetterChanges::default(), told: false }
+        let mut rows: Rows = batch.into_rows().collect();
+        let mut children: Vec<Rows> = Vec::new();
+        for (key, row) in &mut rows {
+            for (table, own, change) in row.take_children() {
+                if children.len() <= table {
+                    children.resize_with(table + 1, Vec::new);
+                }
+                children[table].push((key.iter().cloned().chain(own).collect(), change));
+            }
+        }
+        rows.sort_unstable_by(by_key);
+        children.iter_mut().for_each(|rows| rows.sort_unstable_by(by_key));
+        Self { rows, children, letters: LetterChanges::default(), told: false }
     }
+}
+
+fn by_key((a, _): &(Vec<Cell>, RowChange), (b, _): &(Vec<Cell>, RowChange)) -> Ordering {
+    let differing = a.iter().zip(b).map(|(a, b)| a.compare(b)).find(|order| *order != Some(Ordering::Equal));
+    differing.flatten().unwrap_or(Ordering::Equal)
 }
 
 impl RowBatch {
@@ -60,12 +79,12 @@ impl RowBatch {
         self
     }
 
-    /// The keys of the rows.
+    /// The keys of the rows, also of those whose children change.
     pub fn keys(&self) -> impl Iterator<Item = &[Cell]> {
         self.rows.iter().map(|(key, _)| key.as_slice())
     }
 
-    /// Number of rows.
+    /// Number of rows, those whose children change among them.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -111,7 +130,16 @@ impl Store {
         if transaction.execute(&statement, &guard).await? != 1 {
             return Ok(Applied::LeaseLost);
         }
-        write(&transaction, &table(name, slot), shape, batch).await?;
+        write(&transaction, &table(name, slot), shape, &batch.rows).await?;
+        let resets = keys_of_resets(&batch.rows);
+        for (index, child) in shape.children.iter().enumerate() {
+            let table = child_table(name, slot, &child.name);
+            if !resets.is_empty() {
+                // By the parent's key alone.
+                execute(&transaction, &delete(&table, shape, &resets)?).await?;
+            }
+            write(&transaction, &table, &child.shape, batch.children.get(index).map_or(&[], Vec::as_slice)).await?;
+        }
         if batch.told && !batch.is_empty() {
             let keys: Vec<&[Cell]> = batch.keys().collect();
             execute(&transaction, &changed(name, shape, &keys)?).await?;
@@ -126,17 +154,21 @@ async fn write(
     transaction: &Transaction<'_>,
     table: &str,
     shape: &ModelShape,
-    batch: &RowBatch,
+    rows: &[(Vec<Cell>, RowChange)],
 ) -> Result<(), StoreError> {
-    let resets: Vec<&[Cell]> = batch.rows.iter().filter(|(_, row)| row.reset).map(|(key, _)| key.as_slice()).collect();
+    let resets = keys_of_resets(rows);
     if !resets.is_empty() {
         execute(transaction, &delete(table, shape, &resets)?).await?;
     }
-    let upserts = batch.rows.iter().filter_map(|(key, row)| -> Option<Row<'_>> { Some((key, row.upsert.as_deref()?)) });
+    let upserts = rows.iter().filter_map(|(key, row)| -> Option<Row<'_>> { Some((key, row.upsert.as_deref()?)) });
     for (sets, rows) in grouped(shape, upserts) {
         execute(transaction, &upsert(table, shape, &sets, &rows)?).await?;
     }
     Ok(())
+}
+
+fn keys_of_resets(rows: &[(Vec<Cell>, RowChange)]) -> Vec<&[Cell]> {
+    rows.iter().filter(|(_, row)| row.reset).map(|(key, _)| key.as_slice()).collect()
 }
 
 async fn execute(transaction: &Transaction<'_>, statement: &Statement<'_>) -> Result<(), StoreError> {

@@ -86,7 +86,7 @@ impl Store {
         let rows = client.query(&sql, &[]).await?;
         let seen = shape.seen().count();
         let changed = rows.iter().map(|row| {
-            let columns = json_row(shape, row)?;
+            let columns = json_row(shape.seen(), row)?;
             let key = shape.key.iter().map(|key| (key.name.clone(), columns[&key.name].clone())).collect();
             let entry = Entry { place: row.try_get(seen + 1)?, stamp: row.try_get(seen + 2)? };
             Ok(ChangedRow { key, row: row.try_get::<_, bool>(seen)?.then_some(columns), entry })

@@ -1,11 +1,14 @@
 //! Comparing a rebuilt table with the live one, row by row.
 
+use std::collections::BTreeMap;
+
+use deadpool_postgres::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use spina_core::ModelShape;
+use spina_core::{ChildTable, ModelShape};
 use tokio_postgres::types::ToSql;
 
-use super::sql::{ident, key_idents, table};
+use super::sql::{child_table, ident, key_idents, table};
 use super::{Lease, ModelName, Slot};
 use crate::{Store, StoreError};
 
@@ -23,12 +26,15 @@ pub struct Comparison {
     pub removed: i64,
     /// Rows that both have, with another value in a column that both have.
     pub changed: i64,
-    /// Columns that only the rebuilt table has.
+    /// Columns and tables of child rows that only the rebuilt table has.
     pub columns_added: Vec<String>,
-    /// Columns that only the live table has.
+    /// Columns and tables of child rows that only the live table has.
     pub columns_removed: Vec<String>,
     /// Some of the rows that differ.
     pub samples: Vec<Difference>,
+    /// The same for each table of child rows that both have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub children: BTreeMap<String, Self>,
 }
 
 /// A row that differs.
@@ -64,20 +70,15 @@ impl Store {
         if live.key != rebuilt.key {
             return Ok(None);
         }
-        let join = Join::of(name, &live, rebuilt);
-        let counts = transaction.query_one(&join.counts(), &[]).await?;
-        let mut samples = Vec::new();
-        for row in transaction.query(&join.samples(), &[]).await? {
-            samples.push(Difference { live: visible(row.try_get(0)?), rebuilt: visible(row.try_get(1)?) });
+        let join = Join::of([table(name, Slot::Live), table(name, Slot::Rebuild)], &live, rebuilt);
+        let mut comparison = compare(&transaction, &join, &live, rebuilt).await?;
+        for child in &live.children {
+            let Some(other) = rebuilt.child(&child.name).filter(|other| comparable(child, other)) else { continue };
+            let tables = [Slot::Live, Slot::Rebuild].map(|slot| child_table(name, slot, &child.name));
+            let join = Join::of(tables, &child.shape, &other.shape);
+            let found = compare(&transaction, &join, &child.shape, &other.shape).await?;
+            comparison.children.insert(child.name.clone(), found);
         }
-        let comparison = Comparison {
-            added: counts.try_get(0)?,
-            removed: counts.try_get(1)?,
-            changed: counts.try_get(2)?,
-            columns_added: missing(rebuilt, &live),
-            columns_removed: missing(&live, rebuilt),
-            samples,
-        };
         let noted = serde_json::to_value(&comparison)?;
         let of: [&(dyn ToSql + Sync); 4] = [&name.context.as_str(), &name.model, &lease.generation, &noted];
         transaction.execute(NOTE, &of).await?;
@@ -95,10 +96,38 @@ impl Store {
     }
 }
 
-/// The columns of one shape that the other does not have just so.
+async fn compare(
+    transaction: &Transaction<'_>,
+    join: &Join,
+    live: &ModelShape,
+    rebuilt: &ModelShape,
+) -> Result<Comparison, StoreError> {
+    let counts = transaction.query_one(&join.counts(), &[]).await?;
+    let mut samples = Vec::new();
+    for row in transaction.query(&join.samples(), &[]).await? {
+        samples.push(Difference { live: visible(row.try_get(0)?), rebuilt: visible(row.try_get(1)?) });
+    }
+    Ok(Comparison {
+        added: counts.try_get(0)?,
+        removed: counts.try_get(1)?,
+        changed: counts.try_get(2)?,
+        columns_added: missing(rebuilt, live),
+        columns_removed: missing(live, rebuilt),
+        samples,
+        children: BTreeMap::new(),
+    })
+}
+
+fn comparable(one: &ChildTable, other: &ChildTable) -> bool {
+    one.name == other.name && one.shape.key == other.shape.key
+}
+
+/// The columns of one shape that the other does not have just so, and its tables of child rows that cannot be compared.
 fn missing(of: &ModelShape, other: &ModelShape) -> Vec<String> {
-    let missing = of.columns.iter().filter(|column| !other.columns.contains(column));
-    missing.map(|column| column.name.clone()).collect()
+    let columns = of.columns.iter().filter(|column| !other.columns.contains(column)).map(|column| &column.name);
+    let known = |child: &ChildTable| other.children.iter().any(|other| comparable(child, other));
+    let children = of.children.iter().filter(|child| !known(child)).map(|child| &child.name);
+    columns.chain(children).cloned().collect()
 }
 
 /// A row without the columns that only the folds need.
@@ -117,10 +146,9 @@ struct Join {
 }
 
 impl Join {
-    fn of(name: &ModelName, live: &ModelShape, rebuilt: &ModelShape) -> Self {
+    fn of([left, right]: [String; 2], live: &ModelShape, rebuilt: &ModelShape) -> Self {
         let keys = key_idents(live);
         let on: Vec<String> = keys.iter().map(|key| format!("l.{key} = r.{key}")).collect();
-        let (left, right) = (table(name, Slot::Live), table(name, Slot::Rebuild));
         let shared = live.columns.iter().filter(|column| rebuilt.columns.contains(column));
         let differ: Vec<String> = shared
             .map(|column| ident(&column.name))

@@ -1,18 +1,23 @@
-//! The table of a model, generated from its shape.
+//! The tables of a model, generated from its shape.
 
 use spina_core::{Column, Fold, ModelShape};
 
-use super::sql::{column_type, hidden, ident, key_idents, table};
+use super::sql::{column_type, hidden, ident, key_idents, tables};
 use super::{ModelName, Slot};
 
-/// `CREATE TABLE` for a model. Free space is left in each page, so that most updates stay beside their row and touch
-/// no index.
-pub(super) fn create_table(name: &ModelName, slot: Slot, shape: &ModelShape) -> String {
+/// `CREATE TABLE` for a model and its child rows. The key of children begins with their parent's, so its index finds the
+/// children of a parent.
+pub(super) fn create_tables(name: &ModelName, slot: Slot, shape: &ModelShape) -> String {
+    tables(name, slot, shape).map(|(table, shape)| create_table(&table, shape)).collect::<Vec<_>>().join(";\n")
+}
+
+/// Free space is left in each page, so that most updates stay beside their row and touch no index.
+fn create_table(table: &str, shape: &ModelShape) -> String {
     let mut lines: Vec<String> =
         shape.key.iter().map(|key| format!("{} {} NOT NULL", ident(&key.name), column_type(key.cell))).collect();
     lines.extend(shape.columns.iter().flat_map(columns));
     lines.push(format!("PRIMARY KEY ({})", key_idents(shape).join(", ")));
-    format!("CREATE TABLE {} (\n    {}\n) WITH (fillfactor = 75)", table(name, slot), lines.join(",\n    "))
+    format!("CREATE TABLE {table} (\n    {}\n) WITH (fillfactor = 75)", lines.join(",\n    "))
 }
 
 fn columns(column: &Column) -> Vec<String> {
@@ -41,15 +46,24 @@ fn columns(column: &Column) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use spina_core::{CellType, KeyColumn};
+    use spina_core::{CellType, ChildTable, KeyColumn};
 
     use super::*;
 
     #[test]
-    fn a_shape_becomes_a_table() {
+    fn a_shape_becomes_a_table_and_those_of_its_children() {
         let column = |name: &str, cell, fold| Column { name: name.into(), cell, fold };
+        let key = |names: &[&str]| {
+            names.iter().map(|name| KeyColumn { name: (*name).into(), cell: CellType::Text }).collect::<Vec<_>>()
+        };
+        let gates = ModelShape {
+            key: key(&["origin", "gate"]),
+            columns: vec![column("uses", CellType::Long, Fold::Add)],
+            children: vec![],
+        };
         let shape = ModelShape {
-            key: vec![KeyColumn { name: "origin".into(), cell: CellType::Text }],
+            key: key(&["origin"]),
+            children: vec![ChildTable { name: "gates".into(), shape: gates }],
             columns: vec![
                 column("n", CellType::Long, Fold::Add),
                 column("seen", CellType::Date, Fold::Last),
@@ -67,7 +81,13 @@ mod tests {
     "mean__count" bigint NOT NULL DEFAULT 0,
     "mean" double precision GENERATED ALWAYS AS ("mean__sum"::double precision / NULLIF("mean__count", 0)) STORED,
     PRIMARY KEY ("origin")
+) WITH (fillfactor = 75);
+CREATE TABLE "air-traffic"."order__gates__rebuild" (
+    "origin" text COLLATE "C" NOT NULL,
+    "gate" text COLLATE "C" NOT NULL,
+    "uses" bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY ("origin", "gate")
 ) WITH (fillfactor = 75)"#;
-        assert_eq!(create_table(&name, Slot::Rebuild, &shape), expected);
+        assert_eq!(create_tables(&name, Slot::Rebuild, &shape), expected);
     }
 }

@@ -1,7 +1,9 @@
 //! `where` and `order` of a list, read against the model's columns: unknown names and values of a wrong type are told
 //! before any SQL exists.
 
-use spina_core::{Cell, CellType, ModelShape};
+use spina_core::{Cell, CellType};
+
+use super::view::{Seen, View};
 
 /// Most conditions of one query.
 const FILTERS_MAX: usize = 16;
@@ -16,7 +18,8 @@ pub struct BadQuery(pub String);
 /// One condition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
-    pub(super) column: String,
+    /// How the statement refers to its column.
+    pub(super) place: String,
     pub(super) cell: CellType,
     pub(super) operator: Operator,
     pub(super) value: Cell,
@@ -33,6 +36,8 @@ pub(super) enum Operator {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     pub(super) column: String,
+    /// How the statement refers to it.
+    pub(super) place: String,
     pub(super) cell: CellType,
     pub(super) descending: bool,
     /// Columns of the key are never null.
@@ -42,66 +47,78 @@ pub struct Order {
 impl Filter {
     /// Reads `<field>:<op>:<value>` with the operators `eq ne lt le gt ge`, `prefix` for text, and `null` with the value
     /// `true` or `false`. All conditions must hold.
-    pub fn parse(shape: &ModelShape, texts: &[String]) -> Result<Vec<Self>, BadQuery> {
+    pub fn parse(view: &View, texts: &[String]) -> Result<Vec<Self>, BadQuery> {
         if texts.len() > FILTERS_MAX {
             return Err(BadQuery(format!("at most {FILTERS_MAX} conditions are allowed")));
         }
-        texts.iter().map(|text| Self::one(shape, text)).collect()
+        texts.iter().map(|text| Self::one(view, text)).collect()
     }
 
-    fn one(shape: &ModelShape, text: &str) -> Result<Self, BadQuery> {
+    fn one(view: &View, text: &str) -> Result<Self, BadQuery> {
         let mut parts = text.splitn(3, ':');
         let (Some(field), Some(operator), Some(value)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(BadQuery(format!("`{}` is not of the form field:operator:value", short(text))));
         };
-        let cell = column(shape, field)?;
+        let Seen { cell, place, .. } = column(view, field)?.clone();
         let operator = operator_of(operator, field, cell, value)?;
         let value = match operator {
             Operator::IsNull(_) => Cell::Null,
             Operator::Compare(_) | Operator::Prefix => parse_cell(field, cell, value)?,
         };
-        Ok(Self { column: field.to_owned(), cell, operator, value })
+        Ok(Self { place, cell, operator, value })
+    }
+
+    /// That the first columns of the key are these.
+    pub(super) fn under<'v>(view: &'v View, key: &'v [Cell]) -> impl Iterator<Item = Self> + 'v {
+        view.key.iter().zip(key).map(|(column, value)| Self {
+            place: column.place.clone(),
+            cell: column.cell,
+            operator: Operator::Compare("="),
+            value: value.clone(),
+        })
     }
 }
 
 impl Order {
     /// Reads `<field>[:asc|:desc]` separated by commas. The key follows by itself, so that the order is total.
-    pub fn parse(shape: &ModelShape, text: &str) -> Result<Vec<Self>, BadQuery> {
+    pub fn parse(view: &View, text: &str) -> Result<Vec<Self>, BadQuery> {
         let mut order = Vec::new();
         for term in text.split(',').filter(|term| !term.is_empty()) {
             let (field, direction) = term.split_once(':').unwrap_or((term, "asc"));
-            let cell = column(shape, field)?;
+            let seen = column(view, field)?;
             let descending = match direction {
                 "asc" => false,
                 "desc" => true,
                 _ => return Err(BadQuery(format!("`{}` is not asc or desc", short(direction)))),
             };
-            if cell == CellType::Json {
+            if seen.cell == CellType::Json {
                 return Err(BadQuery(format!("`{field}` is json, which has no order")));
             }
             if order.iter().any(|known: &Self| known.column == field) {
                 return Err(BadQuery(format!("the order names `{field}` twice")));
             }
-            let nullable = shape.key.iter().all(|key| key.name != field);
-            order.push(Self { column: field.to_owned(), cell, descending, nullable });
+            order.push(Self::of(seen, descending));
         }
         if order.len() > ORDER_MAX {
             return Err(BadQuery(format!("an order has at most {ORDER_MAX} columns")));
         }
-        for key in &shape.key {
+        for key in &view.key {
             if !order.iter().any(|known| known.column == key.name) {
-                order.push(Self { column: key.name.clone(), cell: key.cell, descending: false, nullable: false });
+                order.push(Self::of(key, false));
             }
         }
         Ok(order)
     }
+
+    fn of(seen: &Seen, descending: bool) -> Self {
+        let Seen { name, cell, place, nullable } = seen.clone();
+        Self { column: name, place, cell, descending, nullable }
+    }
 }
 
-fn column(shape: &ModelShape, field: &str) -> Result<CellType, BadQuery> {
-    let found = shape.seen().find(|(name, _)| *name == field).map(|(_, cell)| cell);
-    found.ok_or_else(|| {
-        let names = shape.key.iter().map(|key| &key.name).chain(shape.columns.iter().map(|column| &column.name));
-        let names: Vec<_> = names.map(String::as_str).collect();
+fn column<'v>(view: &'v View, field: &str) -> Result<&'v Seen, BadQuery> {
+    view.column(field).ok_or_else(|| {
+        let names: Vec<_> = view.columns().map(|(name, _)| name).collect();
         BadQuery(format!("unknown field `{}`, the model has {}", short(field), names.join(", ")))
     })
 }

@@ -4,8 +4,8 @@ use deadpool_postgres::Transaction;
 use spina_core::{ContextName, ModelShape, StreamKey};
 use tokio_postgres::Row;
 
-use super::ddl::create_table;
-use super::sql::{ident, table};
+use super::ddl::create_tables;
+use super::sql::{ident, table, tables};
 use super::{ModelName, SCHEMA_BYTES_MAX, Slot};
 use crate::{Store, StoreError};
 
@@ -73,10 +73,9 @@ const RENEW_OWN: &str = "UPDATE spina.models SET generation = nextval('spina.gen
     WHERE context = $1 AND model = $2 AND slot = $3 AND generation <= $4 RETURNING generation, next_offsets";
 const INSERT: &str = "INSERT INTO spina.models (context, model, slot, generation, next_offsets, fingerprint, shape) \
     VALUES ($1, $2, $3, nextval('spina.generations'), $4, $5, $6) RETURNING generation, next_offsets";
-const DELETE: &str = "DELETE FROM spina.models WHERE context = $1 AND model = $2 AND slot = $3";
+const FORGET: &str = "DELETE FROM spina.models WHERE context = $1 AND model = $2 AND slot = $3 RETURNING shape";
 /// A table that starts from nothing starts without letters: the log gives those again too.
-pub(super) const FORGET_LETTERS: &str =
-    "DELETE FROM spina.dead_letters WHERE context = $1 AND model = $2 AND slot = $3";
+const FORGET_LETTERS: &str = "DELETE FROM spina.dead_letters WHERE context = $1 AND model = $2 AND slot = $3";
 const HOLDS: &str = "SELECT generation = $4 AND next_offsets = $5 FROM spina.models \
     WHERE context = $1 AND model = $2 AND slot = $3";
 const PAUSE: &str = "UPDATE spina.models SET paused = $4 WHERE context = $1 AND model = $2 AND slot = $3";
@@ -96,11 +95,13 @@ impl Store {
         let transaction = client.transaction().await?;
         lock_context(&transaction, &name.context).await?;
         let known = transaction.query_opt(LOCK, &[&name.context.as_str(), &name.model, &slot.name()]).await?;
-        let table_exists = table_exists(&transaction, name, slot).await?;
-        if let Some(row) = known.filter(|_| table_exists) {
+        if let Some(row) = known
+            && let stored = shape_of(&row, 2)?
+            && all_exist(&transaction, name, slot, &stored).await?
+        {
             let next_offsets: Vec<i64> = row.try_get(0)?;
             if row.try_get::<_, &str>(1)? != fingerprint {
-                return Ok(Taking::DefinitionChanged { shape: shape_of(&row, 2)?, next_offsets });
+                return Ok(Taking::DefinitionChanged { shape: stored, next_offsets });
             }
             if next_offsets.len() != partitions {
                 return Ok(Taking::PartitionsChanged { stored: next_offsets.len() });
@@ -179,6 +180,41 @@ pub(super) async fn lock_context(transaction: &Transaction<'_>, context: &Contex
     Ok(())
 }
 
+/// Whether none of the tables is missing.
+async fn all_exist(
+    transaction: &Transaction<'_>,
+    name: &ModelName,
+    slot: Slot,
+    shape: &ModelShape,
+) -> Result<bool, StoreError> {
+    const ALL: &str = "SELECT bool_and(to_regclass(t) IS NOT NULL) FROM UNNEST($1::text[]) AS t";
+    let tables: Vec<String> = tables(name, slot, shape).map(|(table, _)| table).collect();
+    Ok(transaction.query_one(ALL, &[&tables]).await?.try_get(0)?)
+}
+
+/// Drops the tables of a slot, with their books and letters.
+pub(super) async fn forget(transaction: &Transaction<'_>, name: &ModelName, slot: Slot) -> Result<(), StoreError> {
+    let of: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&name.context.as_str(), &name.model, &slot.name()];
+    let books = transaction.query_opt(FORGET, &of).await?;
+    transaction.execute(FORGET_LETTERS, &of).await?;
+    // Without books nobody knows of children.
+    let shape = books.map(|row| shape_of(&row, 0)).transpose()?;
+    match &shape {
+        Some(shape) => drop_tables(transaction, name, slot, shape).await,
+        None => Ok(transaction.batch_execute(&format!("DROP TABLE IF EXISTS {}", table(name, slot))).await?),
+    }
+}
+
+async fn drop_tables(
+    transaction: &Transaction<'_>,
+    name: &ModelName,
+    slot: Slot,
+    shape: &ModelShape,
+) -> Result<(), StoreError> {
+    let tables: Vec<String> = tables(name, slot, shape).map(|(table, _)| table).collect();
+    Ok(transaction.batch_execute(&format!("DROP TABLE IF EXISTS {}", tables.join(", "))).await?)
+}
+
 pub(super) async fn table_exists(
     transaction: &Transaction<'_>,
     name: &ModelName,
@@ -197,10 +233,9 @@ async fn start(
     partitions: usize,
 ) -> Result<Lease, StoreError> {
     let context = name.context.as_str();
-    transaction.execute(DELETE, &[&context, &name.model, &slot.name()]).await?;
-    transaction.execute(FORGET_LETTERS, &[&context, &name.model, &slot.name()]).await?;
-    let (drop_it, create_it) = (format!("DROP TABLE IF EXISTS {}", table(name, slot)), create_table(name, slot, shape));
-    transaction.batch_execute(&format!("{drop_it};\n{create_it}")).await?;
+    forget(transaction, name, slot).await?;
+    drop_tables(transaction, name, slot, shape).await?;
+    transaction.batch_execute(&create_tables(name, slot, shape)).await?;
     let (offsets, shape) = (vec![0_i64; partitions], serde_json::to_value(shape)?);
     let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
         [&context, &name.model, &slot.name(), &offsets, &fingerprint, &shape];
@@ -211,7 +246,7 @@ pub(super) fn lease_of(row: &Row) -> Result<Lease, StoreError> {
     Ok(Lease { generation: row.try_get(0)?, next_offsets: row.try_get(1)? })
 }
 
-fn shape_of(row: &Row, column: usize) -> Result<ModelShape, StoreError> {
+pub(super) fn shape_of(row: &Row, column: usize) -> Result<ModelShape, StoreError> {
     Ok(serde_json::from_value(row.try_get(column)?)?)
 }
 

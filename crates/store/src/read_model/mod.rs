@@ -1,4 +1,5 @@
-//! Read models in PostgreSQL: one schema per context, one table per model, and `spina.models` to keep the books.
+//! Read models in PostgreSQL: one schema per context, one table per model and one for each kind of child rows, and
+//! `spina.models` to keep the books.
 //!
 //! ```text
 //! take  -> a lease: generation and next offsets
@@ -16,11 +17,13 @@ mod compare;
 mod cursor;
 mod ddl;
 mod filter;
+mod indexes;
 mod lease;
 mod query;
 mod rebuild;
 mod rows;
 mod sql;
+mod view;
 
 use std::fmt;
 
@@ -32,8 +35,9 @@ pub use changes::{ChangedRow, Entry};
 pub use compare::{Comparison, Difference};
 pub use filter::{BadQuery, Filter, Order, operators};
 pub use lease::{Lease, ModelRow, Resumed, Taking};
-pub use query::{LIMIT_MAX, ListQuery, Page, parse_key};
+pub use query::{LIMIT_MAX, ListQuery, Page};
 pub use rebuild::{Swap, SwapBack};
+pub use view::View;
 
 /// Longest context name that can be a schema's name: PostgreSQL cuts names at 63 bytes.
 const SCHEMA_BYTES_MAX: usize = 63;

@@ -6,9 +6,10 @@ use spina_core::{Cell, CellType, ModelShape};
 use tokio_postgres::Row;
 
 use super::arrays::PgTime;
-use super::filter::{BadQuery, Filter, Operator, Order, parse_cell};
+use super::filter::{BadQuery, Filter, Operator, Order};
 use super::rows::by_keys;
-use super::sql::{bound_type, ident, key_idents, table};
+use super::sql::{bound_type, table};
+use super::view::View;
 use super::{ModelName, Slot, cursor};
 use crate::{Store, StoreError};
 
@@ -36,7 +37,7 @@ pub struct Page {
 impl ListQuery {
     /// Reads a query's texts against the model's columns; see [`Filter::parse`] and [`Order::parse`].
     pub fn parse(
-        shape: &ModelShape,
+        view: &View,
         filters: &[String],
         order: &str,
         limit: u32,
@@ -45,19 +46,17 @@ impl ListQuery {
         if limit == 0 || limit > LIMIT_MAX {
             return Err(BadQuery(format!("limit is 1 to {LIMIT_MAX}")));
         }
-        let order = Order::parse(shape, order)?;
+        let order = Order::parse(view, order)?;
         let after = cursor.map(|cursor| cursor::read(&order, cursor)).transpose()?;
-        Ok(Self { filters: Filter::parse(shape, filters)?, order, after, limit })
+        Ok(Self { filters: Filter::parse(view, filters)?, order, after, limit })
     }
-}
 
-/// A key given as text, one part for each column, as cells.
-pub fn parse_key(shape: &ModelShape, parts: &[&str]) -> Result<Vec<Cell>, BadQuery> {
-    if parts.len() != shape.key.len() {
-        let names: Vec<_> = shape.key.iter().map(|key| key.name.as_str()).collect();
-        return Err(BadQuery(format!("the key has the columns {}, separated by commas", names.join(","))));
+    /// Of these rows only those whose key begins with these cells.
+    #[must_use]
+    pub fn under(mut self, view: &View, key: &[Cell]) -> Self {
+        self.filters.extend(Filter::under(view, key));
+        self
     }
-    shape.key.iter().zip(parts).map(|(key, part)| parse_cell(&key.name, key.cell, part)).collect()
 }
 
 /// A statement that is being written: every value becomes a parameter.
@@ -87,21 +86,13 @@ impl Parameters {
 
 impl Store {
     /// The row of a key.
-    pub async fn row(
-        &self,
-        name: &ModelName,
-        shape: &ModelShape,
-        key: &[Cell],
-    ) -> Result<Option<Map<String, Value>>, StoreError> {
+    pub async fn row(&self, view: &View, key: &[Cell]) -> Result<Option<Map<String, Value>>, StoreError> {
         let mut parameters = Parameters::default();
-        let matches = shape.key.iter().zip(key_idents(shape)).zip(key);
-        let conditions: Vec<_> = matches
-            .map(|((column, ident), cell)| format!("{ident} = {}", parameters.bind(column.cell, cell)))
-            .collect();
-        let sql = format!("{} WHERE {}", select(name, shape), conditions.join(" AND "));
+        let conditions: Vec<_> = Filter::under(view, key).map(|filter| condition(&filter, &mut parameters)).collect();
+        let sql = format!("{} WHERE {}", view.select(), conditions.join(" AND "));
         let client = self.client().await?;
         let row = client.query_opt(&sql, &parameters.as_refs()).await?;
-        row.map(|row| json_row(shape, &row)).transpose()
+        row.map(|row| json_row(view.columns(), &row)).transpose()
     }
 
     /// The rows of some keys as they are now, each with its key; `None` where there is no such row.
@@ -117,7 +108,7 @@ impl Store {
         let rows = client.query(&statement.sql, &statement.parameters()).await?;
         let seen = shape.seen().count();
         let found = rows.iter().map(|found| {
-            let row = json_row(shape, found)?;
+            let row = json_row(shape.seen(), found)?;
             let key = shape.key.iter().map(|key| (key.name.clone(), row[&key.name].clone())).collect();
             Ok((key, found.try_get::<_, bool>(seen)?.then_some(row)))
         });
@@ -125,15 +116,15 @@ impl Store {
     }
 
     /// A page of rows. The statement may run for 5 s.
-    pub async fn rows(&self, name: &ModelName, shape: &ModelShape, query: &ListQuery) -> Result<Page, StoreError> {
+    pub async fn rows(&self, view: &View, query: &ListQuery) -> Result<Page, StoreError> {
         let mut parameters = Parameters::default();
-        let sql = list_sql(name, shape, query, &mut parameters);
+        let sql = list_sql(view, query, &mut parameters);
         let mut client = self.client().await?;
         let transaction = client.build_transaction().read_only(true).start().await?;
         transaction.batch_execute("SET LOCAL statement_timeout = 5000").await?;
         let found = transaction.query(&sql, &parameters.as_refs()).await?;
         transaction.commit().await?;
-        let mut rows = found.iter().map(|row| json_row(shape, row)).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = found.iter().map(|row| json_row(view.columns(), row)).collect::<Result<Vec<_>, _>>()?;
         // One row more than asked for tells whether there is a next page.
         let more = rows.len() > query.limit as usize;
         rows.truncate(query.limit as usize);
@@ -143,20 +134,20 @@ impl Store {
     }
 }
 
-fn list_sql(name: &ModelName, shape: &ModelShape, query: &ListQuery, parameters: &mut Parameters) -> String {
+fn list_sql(view: &View, query: &ListQuery, parameters: &mut Parameters) -> String {
     let mut conditions: Vec<String> = query.filters.iter().map(|filter| condition(filter, parameters)).collect();
     conditions.extend(query.after.as_ref().map(|values| beyond(&query.order, values, parameters)));
     let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     let order = query.order.iter().map(|term| {
         let nulls = if term.nullable { " NULLS LAST" } else { "" };
-        format!("{}{}{nulls}", ident(&term.column), if term.descending { " DESC" } else { "" })
+        format!("{}{}{nulls}", term.place, if term.descending { " DESC" } else { "" })
     });
     let order = order.collect::<Vec<_>>().join(", ");
-    format!("{}{filter} ORDER BY {order} LIMIT {}", select(name, shape), query.limit + 1)
+    format!("{}{filter} ORDER BY {order} LIMIT {}", view.select(), query.limit + 1)
 }
 
 fn condition(filter: &Filter, parameters: &mut Parameters) -> String {
-    let column = ident(&filter.column);
+    let column = &filter.place;
     match filter.operator {
         Operator::Compare(operator) => format!("{column} {operator} {}", parameters.bind(filter.cell, &filter.value)),
         Operator::Prefix => format!("starts_with({column}, {})", parameters.bind(filter.cell, &filter.value)),
@@ -169,14 +160,14 @@ fn condition(filter: &Filter, parameters: &mut Parameters) -> String {
 /// directions. In the order of the key this is one comparison that the index answers.
 fn beyond(order: &[Order], values: &[Cell], parameters: &mut Parameters) -> String {
     if order.iter().all(|term| !term.nullable && !term.descending) {
-        let columns: Vec<_> = order.iter().map(|term| ident(&term.column)).collect();
+        let columns: Vec<_> = order.iter().map(|term| term.place.as_str()).collect();
         let places: Vec<_> = order.iter().zip(values).map(|(term, value)| parameters.bind(term.cell, value)).collect();
         return format!("({}) > ({})", columns.join(", "), places.join(", "));
     }
     let mut alternatives = Vec::new();
     let mut equal = Vec::new();
     for (term, value) in order.iter().zip(values) {
-        let column = ident(&term.column);
+        let column = &term.place;
         if matches!(value, Cell::Null) {
             // Nothing is beyond a null.
             equal.push(format!("{column} IS NULL"));
@@ -193,11 +184,6 @@ fn beyond(order: &[Order], values: &[Cell], parameters: &mut Parameters) -> Stri
     format!("({})", alternatives.join(" OR "))
 }
 
-fn select(name: &ModelName, shape: &ModelShape) -> String {
-    let columns = shape.seen().map(|(name, cell)| as_read(ident(name), cell));
-    format!("SELECT {} FROM {}", columns.collect::<Vec<_>>().join(", "), table(name, Slot::Live))
-}
-
 /// A column as [`json_row`] reads it.
 pub(super) fn as_read(column: String, cell: CellType) -> String {
     match cell {
@@ -208,10 +194,13 @@ pub(super) fn as_read(column: String, cell: CellType) -> String {
     }
 }
 
-/// A row whose columns are those that a reader sees, in order; others may follow.
-pub(super) fn json_row(shape: &ModelShape, row: &Row) -> Result<Map<String, Value>, StoreError> {
+/// A row of these columns, in order; others may follow.
+pub(super) fn json_row<'c>(
+    columns: impl Iterator<Item = (&'c str, CellType)>,
+    row: &Row,
+) -> Result<Map<String, Value>, StoreError> {
     let mut object = Map::new();
-    for (index, (name, cell)) in shape.seen().enumerate() {
+    for (index, (name, cell)) in columns.enumerate() {
         let value = match cell {
             CellType::Bool => row.try_get::<_, Option<bool>>(index)?.map(Value::from),
             CellType::Long => row.try_get::<_, Option<i64>>(index)?.map(Value::from),

@@ -4,7 +4,7 @@
 //!   rebuild -- swap --> live -- swap --> old        old <-- swap back --> live
 //! ```
 //!
-//! Table, books and dead letters move together, in one transaction, which also notes for the model's topic what rows differ.
+//! Tables, books and dead letters move together, in one transaction, which also notes for the model's topic what rows differ.
 //! It holds the context's lock: whoever takes a model over meanwhile would wait for a row that is no longer the live one,
 //! find none, and start the live table over.
 
@@ -12,8 +12,8 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
 use super::changes::replaced_by;
-use super::lease::{FORGET_LETTERS, lease_of, lock_context, table_exists};
-use super::sql::{ident, table};
+use super::lease::{forget, lease_of, lock_context, shape_of, table_exists};
+use super::sql::{child_table, ident, of_child, table};
 use super::{Lease, ModelName, Slot};
 use crate::{Store, StoreError};
 
@@ -47,8 +47,7 @@ const LOCK_REBUILD: &str = "SELECT next_offsets FROM spina.models \
 const LOCK_OLD: &str = "SELECT 1 FROM spina.models WHERE context = $1 AND model = $2 AND slot = 'old' FOR UPDATE";
 const MOVE_LETTERS: &str = "UPDATE spina.dead_letters SET slot = $4 WHERE context = $1 AND model = $2 AND slot = $3";
 const MOVE: &str = "UPDATE spina.models SET slot = $4, paused = false, generation = nextval('spina.generations') \
-    WHERE context = $1 AND model = $2 AND slot = $3 RETURNING generation, next_offsets";
-const FORGET: &str = "DELETE FROM spina.models WHERE context = $1 AND model = $2 AND slot = $3";
+    WHERE context = $1 AND model = $2 AND slot = $3 RETURNING generation, next_offsets, shape";
 
 impl Store {
     /// Swaps tables and checkpoints in one transaction. The former table is kept until the next swap.
@@ -119,25 +118,23 @@ impl Store {
     }
 }
 
-async fn forget(transaction: &Transaction<'_>, name: &ModelName, slot: Slot) -> Result<(), StoreError> {
-    let of: [&(dyn ToSql + Sync); 3] = [&name.context.as_str(), &name.model, &slot.name()];
-    transaction.execute(FORGET, &of).await?;
-    transaction.execute(FORGET_LETTERS, &of).await?;
-    transaction.batch_execute(&format!("DROP TABLE IF EXISTS {}", table(name, slot))).await?;
-    Ok(())
-}
-
-/// Moves a table to another place, which must be free. Whoever fills it has lost it.
+/// Moves a table and its children to another place, which must be free. Whoever fills it has lost it.
 async fn shift(
     transaction: &Transaction<'_>,
     name: &ModelName,
     from: Slot,
     to: Slot,
 ) -> Result<Option<Lease>, StoreError> {
-    let rename = format!("ALTER TABLE IF EXISTS {} RENAME TO {}", table(name, from), ident(&to.table(&name.model)));
-    transaction.batch_execute(&rename).await?;
+    rename(transaction, &table(name, from), &to.table(&name.model)).await?;
     let places: [&(dyn ToSql + Sync); 4] = [&name.context.as_str(), &name.model, &from.name(), &to.name()];
     transaction.execute(MOVE_LETTERS, &places).await?;
-    let row = transaction.query_opt(MOVE, &places).await?;
-    row.as_ref().map(lease_of).transpose()
+    let Some(row) = transaction.query_opt(MOVE, &places).await? else { return Ok(None) };
+    for child in shape_of(&row, 2)?.children {
+        rename(transaction, &child_table(name, from, &child.name), &to.table(&of_child(name, &child.name))).await?;
+    }
+    lease_of(&row).map(Some)
+}
+
+async fn rename(transaction: &Transaction<'_>, from: &str, to: &str) -> Result<(), StoreError> {
+    Ok(transaction.batch_execute(&format!("ALTER TABLE IF EXISTS {from} RENAME TO {}", ident(to))).await?)
 }

@@ -14,6 +14,26 @@ pub(super) fn table(name: &ModelName, slot: Slot) -> String {
     qualified(name, &slot.table(&name.model))
 }
 
+/// A table of child rows with its schema.
+pub(super) fn child_table(name: &ModelName, slot: Slot, child: &str) -> String {
+    qualified(name, &slot.table(&of_child(name, child)))
+}
+
+/// What a table of child rows is called when it is live.
+pub(super) fn of_child(name: &ModelName, child: &str) -> String {
+    format!("{}__{child}", name.model)
+}
+
+/// All tables of a model with their columns: its own, then those of child rows.
+pub(super) fn tables<'s>(
+    name: &ModelName,
+    slot: Slot,
+    shape: &'s ModelShape,
+) -> impl Iterator<Item = (String, &'s ModelShape)> {
+    let children = shape.children.iter().map(move |child| (child_table(name, slot, &child.name), &child.shape));
+    std::iter::once((table(name, slot), shape)).chain(children)
+}
+
 /// The table of the model's changes that its topic has not been told of.
 pub(super) fn changes_table(name: &ModelName) -> String {
     qualified(name, &format!("{}__changes", name.model))

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use spina_core::{CellType, Fold, ModelShape};
 use spina_rules::projection::Model;
-use spina_store::read_model::operators;
+use spina_store::read_model::{ModelName, View, operators};
 use utoipa::OpenApi as _;
 use utoipa::openapi::{Components, OpenApi};
 
@@ -15,50 +15,90 @@ pub fn describe(definitions: &[Definition]) -> OpenApi {
     let mut document = Description::openapi();
     for definition in definitions {
         for model in &definition.models {
-            add(&mut document, definition.context.as_str(), model);
+            add(&mut document, definition, model);
         }
     }
     document
 }
 
-fn add(document: &mut OpenApi, context: &str, model: &Model) {
+fn add(document: &mut OpenApi, definition: &Definition, model: &Model) {
     const WELL_FORMED: &str = "it is written as OpenAPI has it";
-    let (name, shape) = (model.name(), model.shape());
+    let (context, name, shape) = (definition.context.as_str(), model.name(), model.shape());
+    let view = view(definition, model);
     let row = format!("{context}.{name}");
     let components = document.components.get_or_insert_with(Components::new);
-    components.schemas.insert(row.clone(), serde_json::from_value(schema(model)).expect(WELL_FORMED));
+    components
+        .schemas
+        .insert(row.clone(), serde_json::from_value(schema(&view, shape, model.doc())).expect(WELL_FORMED));
     let (tag, path) = (format!("models of {context}"), format!("/v1/{context}/models/{name}"));
-    let row = json!({ "$ref": format!("#/components/schemas/{row}") });
-    let rows = json!({ "type": "object", "required": ["rows"], "properties": {
-        "rows": { "type": "array", "items": row },
-        "cursor": { "type": "string", "description": "Give it back as `cursor` to get the next page; absent on the last." },
-    } });
+    let (rows, row) = (page_of(&row), reference(&row));
     let keys: Vec<&str> = shape.key.iter().map(|key| key.name.as_str()).collect();
     let key = json!({ "name": "key", "in": "path", "required": true, "schema": { "type": "string" },
         "description": format!("{}, separated by commas", keys.join(", ")) });
-    let operation = |id: &str, summary: String, parameters: Value, answer: &Value| {
+    let operation = |id: &str, summary: String, doc: &str, parameters: Value, answer: &Value| {
         json!({ "get": { "tags": [tag], "operationId": format!("{id}_{context}_{name}"), "summary": summary,
-            "description": model.doc(), "parameters": parameters,
+            "description": doc, "parameters": parameters,
             "responses": { "200": { "description": "as it is now", "content": { "application/json": { "schema": answer } } },
                 "400": { "description": "`validation.*`" }, "503": { "description": "`state.unavailable`" } } } })
     };
-    let list = operation("list", format!("Rows of {name}"), list_parameters(shape), &rows);
-    let one = operation("get", format!("One row of {name}"), json!([key, after()]), &row);
-    for (path, item) in [(path.clone(), list), (format!("{path}/{{key}}"), one)] {
+    let list = operation("list", format!("Rows of {name}"), model.doc(), list_parameters(&view), &rows);
+    let one = operation("get", format!("One row of {name}"), model.doc(), json!([key, after()]), &row);
+    let mut paths = vec![(path.clone(), list), (format!("{path}/{{key}}"), one)];
+    for (table, child) in shape.children.iter().enumerate() {
+        let (of, doc, seen) =
+            (&child.name, model.child_doc(table), View::of_children(&name_of(definition, name), child));
+        let row = format!("{context}.{name}.{of}");
+        components
+            .schemas
+            .insert(row.clone(), serde_json::from_value(schema(&seen, &child.shape, doc)).expect(WELL_FORMED));
+        let mut parameters = list_parameters(&seen);
+        if let Value::Array(parameters) = &mut parameters {
+            parameters.insert(0, key.clone());
+        }
+        let rows = page_of(&row);
+        let list =
+            operation(&format!("list_{of}"), format!("Children {of} of a row of {name}"), doc, parameters, &rows);
+        paths.push((format!("{path}/{{key}}/{of}"), list));
+    }
+    for (path, item) in paths {
         document.paths.paths.insert(path, serde_json::from_value(item).expect(WELL_FORMED));
     }
 }
 
+fn name_of(definition: &Definition, model: &str) -> ModelName {
+    ModelName { context: definition.context.clone(), model: model.to_owned() }
+}
+
+/// What is seen of the model once all tables are as the definitions say.
+fn view(definition: &Definition, model: &Model) -> View {
+    let own = View::of(&name_of(definition, model.name()), model.shape());
+    model.joins().iter().fold(own, |view, join| {
+        let other = definition.models.iter().find(|other| other.name() == join.model);
+        other.map_or(view.clone(), |other| view.join(&name_of(definition, other.name()), other.shape(), join))
+    })
+}
+
+/// A page of rows that are described under this name.
+fn page_of(row: &str) -> Value {
+    json!({ "type": "object", "required": ["rows"], "properties": {
+        "rows": { "type": "array", "items": reference(row) },
+        "cursor": { "type": "string", "description": "Give it back as `cursor` to get the next page; absent on the last." },
+    } })
+}
+
+fn reference(row: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{row}") })
+}
+
 /// A row as it is read.
-fn schema(model: &Model) -> Value {
-    let shape = model.shape();
+fn schema(view: &View, shape: &ModelShape, doc: &str) -> Value {
     // What is always there: the key, and counts and sums, which begin at 0.
     let sums = shape.columns.iter().filter(|column| column.fold == Fold::Add).map(|column| column.name.as_str());
     let never_null: Vec<&str> = shape.key.iter().map(|key| key.name.as_str()).chain(sums).collect();
     let columns: Map<String, Value> =
-        shape.seen().map(|(name, cell)| (name.to_owned(), column(cell, never_null.contains(&name)))).collect();
+        view.columns().map(|(name, cell)| (name.to_owned(), column(cell, never_null.contains(&name)))).collect();
     let names: Vec<&String> = columns.keys().collect();
-    json!({ "type": "object", "description": model.doc(), "required": names, "properties": columns })
+    json!({ "type": "object", "description": doc, "required": names, "properties": columns })
 }
 
 fn column(cell: CellType, never_null: bool) -> Value {
@@ -78,10 +118,10 @@ fn column(cell: CellType, never_null: bool) -> Value {
     Value::Object(column)
 }
 
-fn list_parameters(shape: &ModelShape) -> Value {
+fn list_parameters(view: &View) -> Value {
     let filters: Vec<String> =
-        shape.seen().map(|(name, cell)| format!("{name}:({})", operators(cell).join("|"))).collect();
-    let ordered: Vec<&str> = shape.seen().filter(|(_, cell)| *cell != CellType::Json).map(|(name, _)| name).collect();
+        view.columns().map(|(name, cell)| format!("{name}:({})", operators(cell).join("|"))).collect();
+    let ordered: Vec<&str> = view.columns().filter(|(_, cell)| *cell != CellType::Json).map(|(name, _)| name).collect();
     let (filters, ordered) = (filters.join("|"), ordered.join("|"));
     let query = |name: &str, schema: Value, description: &str| json!({ "name": name, "in": "query", "required": false, "schema": schema, "description": description });
     let one = format!("({ordered})(:asc|:desc)?");

@@ -1,6 +1,7 @@
 //! The HTTP API: read models, and the projections that fill them.
 
 mod changes;
+mod children;
 mod dead_letters;
 mod described;
 mod error;
@@ -40,6 +41,7 @@ const FOLLOWERS_MAX: usize = 256;
     paths(
         models::get_row,
         models::list_rows,
+        children::list_children,
         changes::follow,
         projections::list,
         projections::show,
@@ -124,6 +126,7 @@ pub fn api(
     let routes = Router::new()
         .route("/v1/{context}/models/{model}", get(models::list_rows))
         .route("/v1/{context}/models/{model}/{key}", get(models::get_row))
+        .route("/v1/{context}/models/{model}/{key}/{children}", get(children::list_children))
         .route("/v1/projections", get(projections::list))
         .route("/v1/projections/{context}/{model}", get(projections::show))
         .route("/v1/projections/{context}/{model}/rebuild", post(projections::rebuild))

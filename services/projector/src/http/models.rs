@@ -7,11 +7,12 @@ use axum::extract::State;
 use axum::http::header::{ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use spina_core::{ModelShape, StreamKey, Token};
+use spina_core::{Cell, Join, ModelShape, StreamKey, Token};
 use spina_runtime::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult};
-use spina_store::read_model::{ListQuery, parse_key};
+use spina_store::read_model::{ListQuery, ModelName, Page, View};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Served;
@@ -64,11 +65,10 @@ pub(super) async fn get_row(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let (handle, _) = served.model(&context, &model)?;
-    reach(&handle, query.after.as_deref(), query.timeout_ms).await?;
-    let shape = shape(&handle)?;
-    let parts: Vec<&str> = if shape.key.len() == 1 { vec![key.as_str()] } else { key.split(',').collect() };
-    let cells = parse_key(&shape, &parts).map_err(from_query)?;
-    let row = served.store()?.row(&handle.name, &shape, &cells).await.map_err(from_store)?;
+    reach(&served, &handle, query.after.as_deref(), query.timeout_ms).await?;
+    let (_, view) = view(&served, &handle)?;
+    let cells = cells(&view, &key)?;
+    let row = served.store()?.row(&view, &cells).await.map_err(from_store)?;
     let row = row.ok_or_else(|| ApiError::not_found(format!("{context}/{model} has no row {key}")))?;
     let tag = tag(&row);
     let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
@@ -112,27 +112,36 @@ pub(super) async fn list_rows(
 ) -> ApiResult<ApiJson<Rows>> {
     let (handle, _) = served.model(&context, &model)?;
     let query = Parameters::read(pairs)?;
-    reach(&handle, query.after.as_deref(), query.timeout_ms).await?;
-    let shape = shape(&handle)?;
-    let cursor = query.cursor.as_deref();
-    let list = ListQuery::parse(&shape, &query.filters, &query.order, query.limit, cursor).map_err(from_query)?;
-    let page = served.store()?.rows(&handle.name, &shape, &list).await.map_err(from_store)?;
-    Ok(ApiJson(Rows { rows: page.rows, cursor: page.cursor }))
+    reach(&served, &handle, query.after.as_deref(), query.timeout_ms).await?;
+    let (_, view) = view(&served, &handle)?;
+    let page = served.store()?.rows(&view, &query.list(&view)?).await.map_err(from_store)?;
+    Ok(ApiJson(page.into()))
+}
+
+impl From<Page> for Rows {
+    fn from(page: Page) -> Self {
+        Self { rows: page.rows, cursor: page.cursor }
+    }
 }
 
 /// The query of a list. Read by hand because `where` may be repeated.
 #[derive(Debug)]
-struct Parameters {
+pub(super) struct Parameters {
     filters: Vec<String>,
     order: String,
     limit: u32,
     cursor: Option<String>,
-    after: Option<String>,
-    timeout_ms: Option<u64>,
+    /// See [`After`].
+    pub after: Option<String>,
+    pub timeout_ms: Option<u64>,
 }
 
 impl Parameters {
-    fn read(pairs: Vec<(String, String)>) -> ApiResult<Self> {
+    pub fn list(&self, view: &View) -> ApiResult<ListQuery> {
+        ListQuery::parse(view, &self.filters, &self.order, self.limit, self.cursor.as_deref()).map_err(from_query)
+    }
+
+    pub fn read(pairs: Vec<(String, String)>) -> ApiResult<Self> {
         let mut query = Self {
             filters: Vec::new(),
             order: String::new(),
@@ -167,13 +176,47 @@ pub(super) fn shape(handle: &Handle) -> ApiResult<Arc<ModelShape>> {
     handle.shape().ok_or_else(|| ApiError::unavailable("the model is starting", 1))
 }
 
-/// Waits until the model includes what the token names.
-async fn reach(handle: &Handle, after: Option<&str>, timeout_ms: Option<u64>) -> ApiResult<()> {
+/// The live table's columns, and what can be read of it and of the models that it joins.
+pub(super) fn view(served: &Served, handle: &Handle) -> ApiResult<(Arc<ModelShape>, View)> {
+    let own = shape(handle)?;
+    let mut view = View::of(&handle.name, &own);
+    for (join, other) in joined(served, handle) {
+        view = view.join(&other.name, &*shape(&other)?, join);
+    }
+    Ok((own, view))
+}
+
+/// The models that a model joins.
+fn joined<'h>(served: &Served, handle: &'h Handle) -> impl Iterator<Item = (&'h Join, Arc<Handle>)> {
+    let context = &handle.name.context;
+    handle.joins.iter().filter_map(move |join| {
+        let other = ModelName { context: context.clone(), model: join.model.clone() };
+        served.handles.get(&other).map(|(other, _)| (join, other))
+    })
+}
+
+/// A key as it stands in a path.
+pub(super) fn cells(view: &View, key: &str) -> ApiResult<Vec<Cell>> {
+    let parts: Vec<&str> = if view.key_columns() == 1 { vec![key] } else { key.split(',').collect() };
+    view.parse_key(&parts).map_err(from_query)
+}
+
+/// Waits until the model includes what the token names, and those that it joins.
+pub(super) async fn reach(
+    served: &Served,
+    handle: &Handle,
+    after: Option<&str>,
+    timeout_ms: Option<u64>,
+) -> ApiResult<()> {
     let Some(after) = after else { return Ok(()) };
     let token: Token =
         after.parse().map_err(|error| ApiError::malformed("validation.query", format!("after: {error}")))?;
     let limit = timeout_ms.unwrap_or(TIMEOUT_MS).min(TIMEOUT_MS_MAX);
-    handle.reach(&token, Duration::from_millis(limit)).await.map_err(from_wait)
+    let limit = Duration::from_millis(limit);
+    let others: Vec<_> = joined(served, handle).map(|(_, other)| other).collect();
+    let others = others.iter().map(|other| other.reach(&token, limit));
+    let (own, others) = tokio::join!(handle.reach(&token, limit), try_join_all(others));
+    own.and(others.map(|_| ())).map_err(from_wait)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Rebuilds: pausing, resuming, cancelling, what the comparison found, and the way back.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -22,12 +24,16 @@ pub(super) struct Comparison {
     removed: i64,
     /// Rows that both had, with another value in a column of both.
     changed: i64,
-    /// Columns that only the rebuilt table had, or with another type.
+    /// Columns and tables of child rows that only the rebuilt table had, or with another type.
     columns_added: Vec<String>,
-    /// Columns that only the live table had, or with another type.
+    /// Columns and tables of child rows that only the live table had, or with another type.
     columns_removed: Vec<String>,
     /// A few rows of each kind.
     samples: Vec<Difference>,
+    /// The same for each table of child rows that both had.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(no_recursion)]
+    children: BTreeMap<String, Self>,
 }
 
 /// A row that differs.
@@ -84,10 +90,17 @@ pub(super) async fn comparison(
     let (handle, _) = served.model(&context, &model)?;
     let found = served.store()?.comparison(&handle.name, Slot::Live).await.map_err(from_store)?;
     let nothing = || ApiError::not_found("the live table was not compared with a former one: it was not rebuilt yet");
-    let read_model::Comparison { added, removed, changed, columns_added, columns_removed, samples } =
-        found.ok_or_else(nothing)?;
-    let samples = samples.into_iter().map(|row| Difference { live: row.live, rebuilt: row.rebuilt }).collect();
-    Ok(ApiJson(Comparison { added, removed, changed, columns_added, columns_removed, samples }))
+    Ok(ApiJson(found.ok_or_else(nothing)?.into()))
+}
+
+impl From<read_model::Comparison> for Comparison {
+    fn from(found: read_model::Comparison) -> Self {
+        let read_model::Comparison { added, removed, changed, columns_added, columns_removed, samples, children } =
+            found;
+        let samples = samples.into_iter().map(|row| Difference { live: row.live, rebuilt: row.rebuilt }).collect();
+        let children = children.into_iter().map(|(name, found)| (name, found.into())).collect();
+        Self { added, removed, changed, columns_added, columns_removed, samples, children }
+    }
 }
 
 /// Put the former table back

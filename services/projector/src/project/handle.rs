@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use spina_core::{ModelShape, Token};
+use spina_core::{Join, ModelShape, Token};
 use spina_runtime::{Condition, Readiness};
 use spina_store::dead_letters::Decision;
 use spina_store::read_model::ModelName;
@@ -80,6 +80,8 @@ pub struct Handle {
     pub name: ModelName,
     /// The topic that it reads.
     pub topic: String,
+    /// What is read of other models' rows with its own.
+    pub joins: Vec<Join>,
     /// What is counted about it.
     pub metrics: ModelMetrics,
     /// Which rows have changed.
@@ -96,6 +98,7 @@ impl Handle {
     pub fn new(
         name: ModelName,
         topic: String,
+        joins: Vec<Join>,
         metrics: ModelMetrics,
         readiness: Readiness,
     ) -> (Arc<Self>, mpsc::Receiver<Request>) {
@@ -105,7 +108,7 @@ impl Handle {
         let progress = watch::Sender::new(Progress::default());
         let shape = RwLock::new(None);
         let feed = Arc::default();
-        let handle = Self { name, topic, metrics, feed, readiness, status, progress, shape, requests: sender };
+        let handle = Self { name, topic, joins, metrics, feed, readiness, status, progress, shape, requests: sender };
         handle.set_state(State::Starting);
         (Arc::new(handle), requests)
     }
@@ -281,7 +284,7 @@ mod tests {
     fn handle() -> Arc<Handle> {
         let name = ModelName { context: "flights".parse().unwrap(), model: "m".to_owned() };
         let metrics = ProjectorMetrics::new(&spina_runtime::Metrics::new("projector", "0")).of(&name);
-        Handle::new(name, "flights.events.v1".to_owned(), metrics, Readiness::new()).0
+        Handle::new(name, "flights.events.v1".to_owned(), Vec::new(), metrics, Readiness::new()).0
     }
 
     fn token(text: &str) -> Token {

@@ -179,6 +179,10 @@ impl ModelTask {
     async fn run_live(&mut self, lease: Lease) -> Result<(), StoreError> {
         let parts = Arc::clone(&self.neighbours.parts);
         parts.store.keep_changes(&parts.name, parts.model.shape(), parts.model.has_topic()).await?;
+        // A condition on a joined column is right without an index, too.
+        if let Err(error) = parts.store.index_joins(&parts.name, parts.model.joins()).await {
+            tracing::warn!(model = %parts.name, %error, "no index for the joins");
+        }
         self.handle.set_state(State::Running);
         // It may be another table than before, or one that another process has filled meanwhile.
         self.handle.feed.anything();

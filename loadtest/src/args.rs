@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::trials;
+
 /// Measures appends to the event-store beside the floor of the same client, and prints one table
 ///
 /// Needs servers: run it as `dev/with-servers cargo run --release -p loadtest --`, or by `make bench`.
@@ -34,6 +36,12 @@ pub struct Args {
     /// Signals that go through a hundred correlation rules
     #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(20_000..=1_000_000))]
     pub signals: u64,
+    /// Sagas that run at a time, of five steps each
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub sagas: u64,
+    /// Only this trial, without appends and imports beside their floors
+    #[arg(long, value_name = "TRIAL")]
+    pub only: Option<trials::Name>,
     /// Seed of keys and payloads
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -53,6 +61,7 @@ impl Args {
             self.command_records = self.command_records.min(2_000);
             self.streams = self.streams.min(1_000);
             self.signals = 20_000;
+            self.sagas = self.sagas.min(100);
         }
         self
     }

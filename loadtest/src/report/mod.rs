@@ -36,15 +36,28 @@ impl Report<'_> {
     /// Writes everything as JSON.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
         let path = folder.join("report.json");
-        let Args { rounds, seconds, import_events, connections, rate, command_records, streams, signals, seed, smoke } =
-            self.args;
+        let Args {
+            rounds,
+            seconds,
+            import_events,
+            connections,
+            rate,
+            command_records,
+            streams,
+            signals,
+            sagas,
+            only: _,
+            seed,
+            smoke,
+        } = self.args;
         let report = json!({
             "commit": self.commit,
             "run": self.run,
             "value_bytes": self.bytes,
             "options": {
                 "rounds": rounds, "seconds": seconds, "import_events": import_events, "connections": connections,
-                "rate": rate, "command_records": command_records, "streams": streams, "signals": signals, "seed": seed, "smoke": smoke,
+                "rate": rate, "command_records": command_records, "streams": streams, "signals": signals, "sagas": sagas,
+                "seed": seed, "smoke": smoke,
             },
             "arms": self.measured,
             "trials": self.trials,

@@ -1,5 +1,5 @@
 //! Trials: what is measured in one go, not beside a floor in every round: the commands topic, priority, reads, the
-//! archive, the projector, correlation, taking a partition over, memory.
+//! archive, the projector, correlation, sagas, taking a partition over, memory.
 //!
 //! Each checks what it measured before it tells a figure.
 
@@ -8,11 +8,16 @@ mod beside;
 mod commands;
 mod copy;
 mod correlating;
+mod declaring;
+mod hop;
 mod priority;
 mod projecting;
+mod published;
 mod reading;
+mod stepping;
 mod taking_over;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::bench::Bench;
@@ -57,23 +62,44 @@ impl Trial {
     }
 }
 
-/// Runs every trial.
+/// The trials, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Name {
+    /// The commands topic
+    Commands,
+    /// Single events beside much other traffic
+    Priority,
+    /// Reads of streams
+    Reads,
+    /// The archive
+    Archive,
+    /// The projector
+    Projector,
+    /// Correlation
+    Correlation,
+    /// Sagas
+    Sagas,
+    /// Take-over and memory
+    TakeOver,
+}
+
+/// Runs every trial that is asked for.
 pub async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Trial>> {
     let mut trials = Vec::new();
-    say(format_args!("trial: commands topic"));
-    trials.push(commands::run(bench).await?);
-    say(format_args!("trial: priority"));
-    trials.push(priority::run(bench).await?);
-    say(format_args!("trial: reads"));
-    trials.push(reading::run(bench).await?);
-    say(format_args!("trial: archive"));
-    trials.push(archiving::run(bench).await?);
-    say(format_args!("trial: projector"));
-    trials.push(projecting::run(bench).await?);
-    say(format_args!("trial: correlation"));
-    trials.extend(correlating::run(bench).await?);
-    say(format_args!("trial: take-over and memory"));
-    trials.push(taking_over::run(bench).await?);
+    let only = bench.args.only;
+    for name in Name::value_variants().iter().filter(|name| only.is_none_or(|only| only == **name)) {
+        say(format_args!("trial: {name:?}"));
+        trials.extend(match name {
+            Name::Commands => vec![commands::run(bench).await?],
+            Name::Priority => vec![priority::run(bench).await?],
+            Name::Reads => vec![reading::run(bench).await?],
+            Name::Archive => vec![archiving::run(bench).await?],
+            Name::Projector => vec![projecting::run(bench).await?],
+            Name::Correlation => correlating::run(bench).await?,
+            Name::Sagas => stepping::run(bench).await?,
+            Name::TakeOver => vec![taking_over::run(bench).await?],
+        });
+    }
     Ok(trials)
 }
 

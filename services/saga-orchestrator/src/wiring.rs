@@ -112,7 +112,7 @@ async fn start(
             return Ok(());
         }
     };
-    let publisher = Publisher::new(&servers.process.log)?;
+    let publisher = Publisher::prompt(&servers.process.log)?;
     post.get_or_init(|| Post { wire: Arc::clone(&servers.wire), publisher });
     ctx.readiness.set("servers", Condition::Ready);
     react(&ctx, &definitions, &servers, kept)?;

@@ -153,6 +153,7 @@ fn react(ctx: &Ctx, definitions: &Shared, servers: &Servers, kept: Kept) -> anyh
         stopping: ctx.shutdown.stopping(),
         clock: Arc::clone(&servers.process.clock),
         metrics: metrics.clone(),
+        endpoint: ctx.config.endpoint(),
     };
     let stage = Arc::new(React {
         definitions: Arc::clone(definitions),

@@ -155,9 +155,11 @@ async fn a_call_that_is_taken_for_later_is_heard_of_and_ends_or_is_made_again() 
     press.is(&bind, "moved", "completed").await;
     assert_eq!(press.notices.calls_of(&call), 1, "it was asked once");
 
-    for saga in [&print, &bind] {
-        let replay = Spina::of(&press.booking.stack).args(["saga", "replay", "--definition", saga]);
+    for (saga, sagas) in [(&print, 5), (&bind, 1)] {
+        let histories = press.booking.file(&format!("{saga}.ndjson"), []);
+        let replay = Spina::of(&press.booking.stack).args(["saga", "replay", "--definition", saga, "--write"]);
+        let replay = replay.arg(histories);
         let report = press.booking.context.folders(replay).json();
-        assert_eq!(report["differing"], 0, "{report}");
+        assert_eq!((&report["sagas"], &report["differing"]), (&json!(sagas), &json!(0)), "{report}");
     }
 }

@@ -81,6 +81,7 @@ impl Args {
         watch.catch_up(&client, GIVE_UP).await.context("wait for the read models")?;
         summary::check(&client, &events, self.limit_days.is_none()).await?;
         let sagas = rebooking::ended(&client, events.totals.cancelled, GIVE_UP).await?;
+        notices.end().await;
         let came = rebooking::what_came_of_it(&endpoints).await?;
         summary::print(&client, &endpoints, &report, &watch).await?;
         rebooking::print(&booked, &sagas, &came)

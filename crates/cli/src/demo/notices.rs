@@ -42,6 +42,11 @@ impl Notices {
         serving.spawn(async move { axum::serve(listener, routes()).await });
         Ok(Self { base: format!("http://127.0.0.1:{port}"), serving })
     }
+
+    /// Takes no more of them.
+    pub async fn end(mut self) {
+        self.serving.shutdown().await;
+    }
 }
 
 fn routes() -> Router {
@@ -71,8 +76,7 @@ mod tests {
         }
         assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 503]);
         let base = notices.base.clone();
-        let Notices { mut serving, .. } = notices;
-        serving.shutdown().await;
+        notices.end().await;
         assert_eq!(Notices::serve(dir.path()).await.unwrap().base, base);
     }
 }

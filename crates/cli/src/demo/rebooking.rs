@@ -19,7 +19,6 @@ use crate::failure::{Exit, Failure};
 use crate::import;
 use crate::output;
 use crate::stack::Endpoints;
-use crate::table::Table;
 
 /// The context of the bookings.
 const CONTEXT: &str = "booking";

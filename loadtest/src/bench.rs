@@ -42,8 +42,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     };
     let mut measured = Vec::new();
     // The broker runs slowly at first: round 0 warms it up and does not count.
-    let rounds = if args.only.is_some() { 1..=0 } else { u32::from(args.smoke)..=args.rounds };
-    for round in rounds {
+    let (first, last) = if args.only.is_some() { (1, 0) } else { (u32::from(args.smoke), args.rounds) };
+    for round in first..=last {
         for arm in Arm::order(round) {
             say(format_args!("round {round} of {}: {arm}", args.rounds));
             measured.push(bench.arm(arm, round).await.with_context(|| format!("{arm}, round {round}"))?);

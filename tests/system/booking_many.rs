@@ -157,6 +157,7 @@ impl Dozing {
 
     /// By the log of the sagas: each timer fires once, none early, and those that were due when nothing was killed any more
     /// in time.
+    #[allow(clippy::print_stdout, reason = "a long run tells its figures")]
     async fn every_timer_was_in_time(&self, sagas: usize, all_pend: i64) {
         let registry = RegistryClient::new(&self.booking.stack.registry).unwrap();
         let found = registry.latest(&subject(names::SAGAS_TOPIC, saga_record::RECORD)).await.unwrap().unwrap();

@@ -34,6 +34,9 @@ pub struct Args {
     /// Signals that go through a hundred correlation rules
     #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(20_000..=1_000_000))]
     pub signals: u64,
+    /// Sagas that run at a time, of five steps each
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub sagas: u64,
     /// Seed of keys and payloads
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -62,6 +65,8 @@ pub enum Part {
     Projector,
     /// Correlation rules
     Correlation,
+    /// Sagas beside bare hops
+    Sagas,
     /// Taking a partition over, and memory
     TakeOver,
 }
@@ -82,6 +87,7 @@ impl Args {
             self.command_records = self.command_records.min(2_000);
             self.streams = self.streams.min(1_000);
             self.signals = 20_000;
+            self.sagas = self.sagas.min(100);
         }
         self
     }

@@ -38,15 +38,18 @@ impl Log {
     pub async fn connect(bootstrap: &str) -> anyhow::Result<Self> {
         let config = LogConfig::new(bootstrap, "loadtest");
         let admin = Admin::connect(&config).await?;
-        let scratch = TopicSpec {
-            name: SCRATCH.to_owned(),
-            partitions: PARTITIONS,
-            replication: 1,
-            configs: [("retention.ms".to_owned(), "-1".to_owned())].into(),
-        };
-        admin.create(&scratch).await?;
         let bench: ContextName = "bench".parse()?;
-        Ok(Self { config, events_topic: names::events_topic(&bench), admin })
+        let log = Self { config, events_topic: names::events_topic(&bench), admin };
+        log.create(SCRATCH, PARTITIONS).await?;
+        Ok(log)
+    }
+
+    /// Makes a topic of a floor.
+    pub async fn create(&self, topic: &str, partitions: i32) -> anyhow::Result<()> {
+        let configs = [("retention.ms".to_owned(), "-1".to_owned())].into();
+        let spec = TopicSpec { name: topic.to_owned(), partitions, replication: 1, configs };
+        self.admin.create(&spec).await?;
+        Ok(())
     }
 
     /// Where the topic ends now.
@@ -63,7 +66,7 @@ impl Log {
     }
 
     /// Every committed record after the mark.
-    async fn since(&self, mark: Mark) -> anyhow::Result<Vec<Fetched>> {
+    pub async fn since(&self, mark: Mark) -> anyhow::Result<Vec<Fetched>> {
         for (partition, _) in &mark.ends {
             settled::wait(&self.admin, &mark.topic, *partition, SETTLE_TIMEOUT).await?;
         }

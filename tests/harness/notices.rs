@@ -30,6 +30,8 @@ struct Seen {
     /// How often each key came.
     keys: BTreeMap<String, usize>,
     accepted: BTreeSet<String>,
+    /// Where it is said later how a call went on, by key.
+    later: BTreeMap<String, String>,
 }
 
 impl Notices {
@@ -78,9 +80,14 @@ impl Notices {
         self.seen.lock().unwrap().accepted.clone()
     }
 
+    /// Where to say later how a call went on that was taken below `/later`.
+    pub fn callback_of(&self, key: &str) -> Option<String> {
+        self.seen.lock().unwrap().later.get(key).cloned()
+    }
+
     fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
-        let (mut first, mut key, mut length) = (String::new(), String::new(), 0);
+        let (mut first, mut key, mut callback, mut length) = (String::new(), String::new(), String::new(), 0);
         reader.read_line(&mut first)?;
         loop {
             let mut line = String::new();
@@ -88,6 +95,7 @@ impl Notices {
             let Some((name, value)) = line.trim().split_once(':') else { break };
             match name.to_ascii_lowercase().as_str() {
                 "idempotency-key" => value.trim().clone_into(&mut key),
+                "spina-callback" => value.trim().clone_into(&mut callback),
                 "content-length" => length = value.trim().parse().unwrap_or(0),
                 _ => {}
             }
@@ -108,6 +116,7 @@ impl Notices {
             "/refused" => "410 Gone",
             "/failing" => self.fail_at_first(&key),
             "/hanging" => self.keep_waiting(&key),
+            "/later" => self.take_for_later(&key, callback),
             _ => self.judge(&key),
         };
         let mut stream = stream;
@@ -126,6 +135,13 @@ impl Notices {
         }
         seen.accepted.insert(key.to_owned());
         "200 OK"
+    }
+
+    fn take_for_later(&self, key: &str, callback: String) -> &'static str {
+        let mut seen = self.seen.lock().unwrap();
+        *seen.keys.entry(key.to_owned()).or_default() += 1;
+        seen.later.insert(key.to_owned(), callback);
+        "202 Accepted"
     }
 
     fn keep_waiting(&self, key: &str) -> &'static str {

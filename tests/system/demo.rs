@@ -12,10 +12,26 @@ fn the_flights_of_some_days_are_published_and_projected_and_every_row_is_right()
         assert!(summary.contains(word), "{word}: {summary}");
     }
     assert_all_is_right(flights);
+    passengers_are_rebooked(flights);
 
     let again = demo(&flights.stack);
     assert!(again.contains("nothing was added"), "{again}");
     assert_all_is_right(flights);
+}
+
+/// Sagas move the passengers of cancelled flights, or give them a voucher, and one of them is shown step by step.
+fn passengers_are_rebooked(flights: &Flights) {
+    let summary = &flights.summary;
+    let told = summary.lines().find(|line| line.contains("are on another flight")).expect("it is told");
+    let figures: Vec<u32> = told.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(figures[0] > 0 && figures.iter().sum::<u32>() > figures[0], "{told}");
+    let shown = summary.lines().find(|line| line.contains("spina saga show")).expect("there is an example");
+    let id = shown.rsplit(' ').next().unwrap();
+    let saga = flights.spina(&["saga", "show", id]).succeeds();
+    assert!(saga.contains("completed") || saga.contains("compensated"), "{saga}");
+    assert!(saga.contains("stranded"), "{saga}");
+    let stuck = flights.spina(&["saga", "list", "--state", "stuck"]).json();
+    assert_eq!(stuck["sagas"].as_array().map(Vec::len), Some(0), "{stuck}");
 }
 
 /// Rows of the read models and events of the log, against figures computed from the flights alone.

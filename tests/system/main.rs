@@ -13,6 +13,8 @@ mod appending;
 mod auditing;
 mod binaries;
 mod booking;
+mod booking_later;
+mod booking_many;
 mod booking_nasty;
 mod booking_steered;
 mod children;

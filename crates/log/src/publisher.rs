@@ -36,13 +36,25 @@ impl Publisher {
     /// # Errors
     /// [`LogError::Client`] when the client refuses its settings.
     pub fn new(config: &LogConfig) -> Result<Self, LogError> {
+        Self::waiting(config, "2")
+    }
+
+    /// The same for single records that somebody waits for: it does not wait for more of them.
+    ///
+    /// # Errors
+    /// As for [`Publisher::new`].
+    pub fn prompt(config: &LogConfig) -> Result<Self, LogError> {
+        Self::waiting(config, "0")
+    }
+
+    fn waiting(config: &LogConfig, linger_ms: &str) -> Result<Self, LogError> {
         let mut client = config.rdkafka();
         client
             .set("acks", "all")
             .set("enable.idempotence", "true")
             // Java's partitioner: a record goes where Java, Connect and the event-store expect its key.
             .set("partitioner", "murmur2_random")
-            .set("linger.ms", "2")
+            .set("linger.ms", linger_ms)
             .set("batch.size", "262144")
             .set("retry.backoff.ms", "10")
             .set("delivery.timeout.ms", DELIVERY_TIMEOUT_MS)

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 pub use closed::closed;
 pub use import::{import_raw, imported};
-pub use paced::paced;
+pub use paced::{due_after, pace, paced};
 
 /// Longest latency that is told apart, in microseconds.
 const LATENCY_US_MAX: u64 = 120_000_000;

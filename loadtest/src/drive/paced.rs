@@ -55,12 +55,13 @@ pub async fn paced<C: Client>(
     driven
 }
 
-fn due_after(n: u64, rate: u32) -> Duration {
+/// When request `n` is due, from the beginning on.
+pub fn due_after(n: u64, rate: u32) -> Duration {
     Duration::from_nanos(n * 1_000_000_000 / u64::from(rate))
 }
 
-/// A thread of its own sleeps to about 60 us; the runtime's timers would to a millisecond.
-fn pace(began: Instant, rate: u32, count: u64, due: &mpsc::Sender<u64>) {
+/// Says of each request that it is due. A thread of its own sleeps to about 60 us; the runtime's timers would to a millisecond.
+pub fn pace(began: Instant, rate: u32, count: u64, due: &mpsc::Sender<u64>) {
     for n in 0..count {
         thread::sleep(due_after(n, rate).saturating_sub(began.elapsed()));
         if due.blocking_send(n).is_err() {

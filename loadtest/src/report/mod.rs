@@ -45,6 +45,7 @@ impl Report<'_> {
             command_records,
             streams,
             signals,
+            sagas,
             seed,
             smoke,
             ..
@@ -55,7 +56,8 @@ impl Report<'_> {
             "value_bytes": self.bytes,
             "options": {
                 "rounds": rounds, "seconds": seconds, "import_events": import_events, "connections": connections,
-                "rate": rate, "command_records": command_records, "streams": streams, "signals": signals, "seed": seed, "smoke": smoke,
+                "rate": rate, "command_records": command_records, "streams": streams, "signals": signals, "sagas": sagas,
+                "seed": seed, "smoke": smoke,
             },
             "arms": self.measured,
             "trials": self.trials,

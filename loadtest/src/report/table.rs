@@ -21,7 +21,8 @@ struct Section {
 /// The whole text.
 pub fn table(report: &Report<'_>) -> String {
     let mut text = head(report);
-    for section in sections(report) {
+    let measured = |section: &Section| report.measured.iter().any(|measured| measured.arm == section.arm);
+    for section in sections(report).into_iter().filter(measured) {
         let latency = section.arm != Arm::Import;
         let columns: &[&str] = if latency { &["events/s", "p50 ms", "p99 ms", "p99.9 ms"] } else { &["events/s"] };
         let _infallible = writeln!(text, "\n{}", line(&section.title, columns.iter().map(|title| (*title).to_owned())));

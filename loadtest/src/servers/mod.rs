@@ -89,9 +89,9 @@ impl Servers {
         Child::start(self.command("loadtest-echo")?, "loadtest-echo", free_address()?, logs).await
     }
 
-    /// Starts the alert-correlator with declarations of its own, which are applied before. They lie in `topology` and
-    /// `schemas` below the folder.
-    pub async fn start_correlator(&self, declared: &Path, logs: &Path) -> anyhow::Result<Child> {
+    /// Starts a service with declarations of its own, which are applied before. They lie in `topology` and `schemas` below
+    /// the folder.
+    pub async fn start_declared(&self, name: &'static str, declared: &Path, logs: &Path) -> anyhow::Result<Child> {
         let ours = |mut command: Command| {
             command.env("SPINA_TOPOLOGY_DIR", declared.join("topology"));
             command.env("SPINA_SCHEMAS_DIR", declared.join("schemas"));
@@ -101,7 +101,7 @@ impl Servers {
         let output = output.context("run spina topology apply")?;
         let printed = [output.stdout, output.stderr].concat();
         ensure!(output.status.success(), "spina topology apply: {}", String::from_utf8_lossy(&printed));
-        Child::start(ours(self.command("alert-correlator")?), "alert-correlator", free_address()?, logs).await
+        Child::start(ours(self.command(name)?), name, free_address()?, logs).await
     }
 
     /// A program of ours, with nothing of our environment but what it needs. It ends with us.

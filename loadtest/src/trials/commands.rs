@@ -12,6 +12,7 @@ use spina_codec::headers::{CE_ID, Headers};
 use spina_log::{LogReader, NewRecord, Publisher, names};
 use spina_testkit::history::Outcome;
 
+use super::hop::Hopping;
 use super::{Trial, copy, median};
 use crate::bench::Bench;
 use crate::drive::Done;
@@ -44,9 +45,8 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Trial> {
 
         let mark = bench.log.mark(SCRATCH).await?;
         let counted = count(bench.log.follow(mark.clone())?, records);
-        let (copied, elapsed) = tokio::join!(copy::run(&bench.log.config, records), counted);
-        copied?;
-        floor.push(records as f64 / elapsed?.as_secs_f64());
+        let elapsed = Hopping::begin(&bench.log.config, [copy::hop()?]).during(counted).await?;
+        floor.push(records as f64 / elapsed.as_secs_f64());
     }
     let ratio = median(ours.iter().zip(&floor).map(|(ours, floor)| ours / floor).collect());
     Ok(Trial::new(format!("commands topic to events, {records} records, median of {rounds}"))

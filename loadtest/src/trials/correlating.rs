@@ -14,15 +14,13 @@ use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use spina_codec::frame;
-use spina_codec::headers::write_event_headers;
-use spina_codec::partitioner::partition_for;
 use spina_codec::registry::{RegistryClient, subject};
 use spina_codec::shape::Shape;
-use spina_core::{EventHeaders, StreamId, Timestamp, Version};
-use spina_log::{LogReader, NewRecord, Publisher, ReaderOptions, Start};
+use spina_core::StreamId;
+use spina_log::{LogReader, Publisher, ReaderOptions, Start};
 use spina_testkit::history;
 
-use super::Trial;
+use super::{Trial, published};
 use crate::bench::Bench;
 use crate::client::HttpClient;
 use crate::machine::memory_bytes;
@@ -45,7 +43,7 @@ const MIB: f64 = 1_048_576.0;
 pub async fn run(bench: &Bench) -> anyhow::Result<Vec<Trial>> {
     let folder = bench.folder().join("correlating");
     declared::write(&folder)?;
-    let correlator = bench.servers.start_correlator(&folder, bench.folder()).await?;
+    let correlator = bench.servers.start_declared("alert-correlator", &folder, bench.folder()).await?;
     let signals = bench.args.signals;
     let shape = publish(bench, signals).await?;
     let live = live(&correlator, signals).await?;
@@ -116,27 +114,9 @@ async fn publish(bench: &Bench, signals: u64) -> anyhow::Result<Shape> {
         let fields = json!({ "kind": format!("k{kind}"), "host": format!("h{host}") });
         let avro = shape.encode(fields.as_object().context("form an event")?)?;
         let stream: StreamId = format!("alarm-{host}-{kind}").parse()?;
-        let headers = EventHeaders {
-            id: format!("alarm-{n}"),
-            event_type: declared::EVENT.to_owned(),
-            stream: stream.clone(),
-            version: Version(1),
-            time: Timestamp::from_millis(1_700_000_000_000 + i64::try_from(n)?).context("tell the time")?,
-            correlation_id: None,
-            causation_id: None,
-            traceparent: None,
-            tracestate: None,
-            epoch: 1,
-            request_id: None,
-        };
-        let record = NewRecord {
-            topic: Arc::clone(&topic),
-            partition: partition_for(stream.as_str().as_bytes(), declared::PARTITIONS),
-            key: Bytes::copy_from_slice(stream.as_str().as_bytes()),
-            value: Some(frame::frame(registered.id, &avro).into()),
-            headers: write_event_headers(&headers, "/spina/bench"),
-            timestamp_ms: None,
-        };
+        let id = format!("alarm-{n}");
+        let value = frame::frame(registered.id, &avro).into();
+        let record = published::event((&topic, declared::PARTITIONS), declared::EVENT, id, stream, n, value)?;
         drop(publisher.enqueue(&record).await?);
     }
     publisher.flush(TAKEN_LIMIT).await.context("publish the events")?;

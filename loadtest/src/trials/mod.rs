@@ -1,5 +1,5 @@
 //! Trials: what is measured in one go, not beside a floor in every round: the commands topic, priority, reads, the
-//! archive, the projector, correlation, taking a partition over, memory.
+//! archive, the projector, correlation, sagas, taking a partition over, memory.
 //!
 //! Each checks what it measured before it tells a figure.
 
@@ -8,9 +8,13 @@ mod beside;
 mod commands;
 mod copy;
 mod correlating;
+mod declaring;
+mod hop;
 mod priority;
 mod projecting;
+mod published;
 mod reading;
+mod stepping;
 mod taking_over;
 
 use clap::ValueEnum;
@@ -74,6 +78,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Trial>> {
             Part::Archive => trials.push(archiving::run(bench).await?),
             Part::Projector => trials.push(projecting::run(bench).await?),
             Part::Correlation => trials.extend(correlating::run(bench).await?),
+            Part::Sagas => trials.extend(stepping::run(bench).await?),
             Part::TakeOver => trials.push(taking_over::run(bench).await?),
         }
     }

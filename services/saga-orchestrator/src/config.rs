@@ -14,6 +14,9 @@ pub struct SagaOrchestratorConfig {
     /// How long this process may be silent before its partitions go to others, in milliseconds; at least what the brokers
     /// have for `group.min.session.timeout.ms`.
     pub session_timeout_ms: u64,
+    /// Base URL under which the targets of calls reach this process, or another orchestrator, with what they have to say later;
+    /// by default `http://` and the listen address.
+    pub endpoint: Option<String>,
     /// Most HTTP calls of sagas under way at a time.
     pub calls_max: usize,
     /// Most of them to one target.
@@ -31,11 +34,20 @@ impl Default for SagaOrchestratorConfig {
             common: CommonConfig::on_port(7403),
             instance: "saga-orchestrator-1".to_owned(),
             session_timeout_ms: 3_000,
+            endpoint: None,
             calls_max: 64,
             calls_per_target_max: 16,
             batch_inputs_max: 1_000,
             snapshot_every_records: 10_000,
         }
+    }
+}
+
+impl SagaOrchestratorConfig {
+    /// Base URL under which targets reach this process.
+    pub fn endpoint(&self) -> String {
+        let given = self.endpoint.as_deref().map(|endpoint| endpoint.trim_end_matches('/').to_owned());
+        given.unwrap_or_else(|| format!("http://{}", self.common.http_listen))
     }
 }
 

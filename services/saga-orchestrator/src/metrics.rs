@@ -162,6 +162,7 @@ impl Tally {
             SagaEvent::Stuck { .. } => count(&mut self.sagas, "stuck"),
             SagaEvent::Resolved { .. } => count(&mut self.sagas, "resolved"),
             SagaEvent::StepBegun { undo, .. } => count(&mut self.steps, (*undo, "begun")),
+            SagaEvent::StepBeat { undo, .. } => count(&mut self.steps, (*undo, "heard_of")),
             SagaEvent::StepDone { undo, .. } => count(&mut self.steps, (*undo, "done")),
             SagaEvent::StepFailed { undo, retry_at: Some(_), .. } => count(&mut self.steps, (*undo, "to_be_retried")),
             SagaEvent::StepFailed { undo, retry_at: None, .. } => count(&mut self.steps, (*undo, "failed")),

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use spina_core::saga::{
     self, Ask, AskId, Class, Fields, Happened, Input, Plan, Refusal, Request, SagaEvent, SagaState,
 };
+use spina_core::target::Rate;
 use spina_core::{StreamKey, Timestamp};
 use spina_runtime::processor::{self, Output, Processor};
 use spina_store::saga_snapshots::SagaSnapshot;
@@ -17,6 +18,9 @@ use crate::calls::{Call, Pace};
 use crate::definitions::Shared;
 use crate::metrics::{PartitionGauges, Tally};
 use crate::wire::{Letter, Wire};
+
+/// Most sagas that are looked at in a batch because something is due; the next batch follows at once.
+const TIMERS_AT_ONCE_MAX: usize = 1_000;
 
 /// An answer that comes straight to the owner: that of a call.
 pub type Answer = (String, Input);
@@ -54,11 +58,19 @@ pub struct Sagas {
     gauges: Option<PartitionGauges>,
 }
 
-/// The pace that the step of an ask declares.
-fn pace(plan: &Plan, ask: &AskId) -> Option<Pace> {
-    let Ask::Http { rate: Some(rate), .. } = plan.step(&ask.step)?.ask(ask.undo)? else { return None };
+/// A call as the step of its ask declares it.
+fn call(plan: Option<&Plan>, ask: AskId, url: &str, body: &Fields, due: Option<Timestamp>) -> Call {
+    let declared = plan.and_then(|plan| Some((plan, plan.step(&ask.step)?.ask(ask.undo)?)));
+    let (pace, for_later) = match declared {
+        Some((plan, Ask::Http { rate, heartbeat_us, .. })) => (pace(plan, &ask, *rate), heartbeat_us.is_some()),
+        Some((_, Ask::Command { .. })) | None => (None, false),
+    };
+    Call { ask, url: url.to_owned(), body: body.clone(), due, pace, for_later }
+}
+
+fn pace(plan: &Plan, ask: &AskId, rate: Option<Rate>) -> Option<Pace> {
     let direction = if ask.undo { "undo" } else { "do" };
-    Some(Pace { step: format!("{}/{}/{}/{direction}", plan.name, plan.version, ask.step), rate: *rate })
+    Some(Pace { step: format!("{}/{}/{}/{direction}", plan.name, plan.version, ask.step), rate: rate? })
 }
 
 /// How a record of the log is recognised.
@@ -258,8 +270,7 @@ impl Sagas {
                 }
             }
             Request::Http { url, body } => {
-                let pace = pace(plan, &ask);
-                output.effects.push(Effect::Call(Call { ask, url: url.clone(), body: body.clone(), due, pace }));
+                output.effects.push(Effect::Call(call(Some(plan), ask, url, body, due)));
             }
             Request::Wait | Request::Await { .. } => {}
         }
@@ -277,13 +288,14 @@ impl Sagas {
         self.resumes = false;
         output.effects.extend(self.folded().into_iter().map(|state| Effect::Shown(Box::new(state))));
         for state in self.running.values() {
-            for (step, known) in state.steps.iter().filter(|(_, known)| known.is_asked()) {
+            // What a target has taken for later it is not asked again, unless it falls silent.
+            let asked = state.steps.iter().filter(|(_, known)| known.is_asked() && known.until.is_none());
+            for (step, known) in asked {
                 let Some(Request::Http { url, body }) = &known.request else { continue };
                 let undo = known.phase == saga::Phase::Undoing;
                 let ask = AskId { saga: state.id.clone(), step: step.clone(), undo, round: known.round };
-                let pace = self.definitions.plan(&state.definition, state.version).and_then(|plan| pace(plan, &ask));
-                let (url, body, due) = (url.clone(), body.clone(), known.due);
-                output.effects.push(Effect::Call(Call { ask, url, body, due, pace }));
+                let plan = self.definitions.plan(&state.definition, state.version);
+                output.effects.push(Effect::Call(call(plan, ask, url, body, known.due)));
             }
         }
     }
@@ -309,8 +321,8 @@ impl Processor for Sagas {
                     if self.resumes {
                         self.resume(&mut output);
                     }
-                    let due: Vec<(Timestamp, String)> =
-                        self.dues.iter().take_while(|(due, _)| *due <= now).cloned().collect();
+                    let due = self.dues.iter().take_while(|(due, _)| *due <= now).take(TIMERS_AT_ONCE_MAX);
+                    let due: Vec<(Timestamp, String)> = due.cloned().collect();
                     for (due, id) in due {
                         self.tally.late(Duration::from_micros(now.micros().abs_diff(due.micros())));
                         self.react(&id, &Input::Tick, now, &mut output);

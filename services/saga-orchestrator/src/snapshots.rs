@@ -12,7 +12,7 @@ use spina_store::saga_snapshots::SagaSnapshot;
 use tracing::warn;
 
 /// Counts up with every change of what a snapshot holds: those of other builds are not read.
-pub const FORMAT: i32 = 1;
+pub const FORMAT: i32 = 2;
 /// How long a take-over waits for the database before it folds the whole log.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Pause between looks whether it is connected.

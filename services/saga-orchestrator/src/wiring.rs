@@ -112,7 +112,7 @@ async fn start(
             return Ok(());
         }
     };
-    let publisher = Publisher::new(&servers.process.log)?;
+    let publisher = Publisher::prompt(&servers.process.log)?;
     post.get_or_init(|| Post { wire: Arc::clone(&servers.wire), publisher });
     ctx.readiness.set("servers", Condition::Ready);
     react(&ctx, &definitions, &servers, kept)?;
@@ -153,6 +153,7 @@ fn react(ctx: &Ctx, definitions: &Shared, servers: &Servers, kept: Kept) -> anyh
         stopping: ctx.shutdown.stopping(),
         clock: Arc::clone(&servers.process.clock),
         metrics: metrics.clone(),
+        endpoint: ctx.config.endpoint(),
     };
     let stage = Arc::new(React {
         definitions: Arc::clone(definitions),

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!   servers up -> topology applied -> services up --+
-//!   data fetched -> converted to events ------------+--> imported -> read models caught up -> summary
+//!   data fetched -> converted to events ------------+--> bookings imported -> flights imported --+
+//!                                                                                                |
+//!   summary <- sagas have ended <- read models caught up <---------------------------------------+
 //! ```
 //!
 //! Every step finds out what is done already, so the demo can be run again, and killed and run again.
@@ -10,6 +12,8 @@
 pub mod bookings;
 mod catch_up;
 pub mod flights;
+mod notices;
+mod rebooking;
 mod summary;
 
 use std::path::PathBuf;
@@ -26,14 +30,16 @@ use crate::topology;
 use catch_up::LagWatch;
 use flights::convert::Events;
 use flights::{CONTEXT, convert, dataset};
+use notices::Notices;
 
 /// How long import and read models may go without progress.
 const GIVE_UP: Duration = Duration::from_secs(300);
 
 /// Run the main job: a year of real flights, published, projected, summed up
 ///
-/// Starts what does not run, fetches the data once, imports about a million events, waits for the read models and leaves
-/// everything running. Run again, it finds everything done and adds nothing.
+/// Starts what does not run, fetches the data once, imports about a million events, waits for the read models and for what
+/// becomes of the passengers of cancelled flights, and leaves everything running. The data know no passengers: those of the
+/// first six weeks are made up, the same in every run. Run again, it finds everything done and adds nothing.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder of the stack
@@ -68,10 +74,17 @@ impl Args {
         let (endpoints, events) = tokio::try_join!(self.stack(), self.events())?;
         let client = Reach::of_stack(&self.dir).client()?;
         let watch = LagWatch::new(CONTEXT);
+        // Until the sagas have ended it is there to be told.
+        let notices = Notices::serve(&self.dir).await?;
+        let booked = rebooking::book(&client, &notices, &self.dir).await.context("import the bookings")?;
         let report = import(&client, &watch, &events).await?;
         watch.catch_up(&client, GIVE_UP).await.context("wait for the read models")?;
         summary::check(&client, &events, self.limit_days.is_none()).await?;
-        summary::print(&client, &endpoints, &report, &watch).await
+        let sagas = rebooking::ended(&client, events.totals.cancelled, GIVE_UP).await?;
+        notices.end().await;
+        let came = rebooking::what_came_of_it(&endpoints).await?;
+        summary::print(&client, &endpoints, &report, &watch).await?;
+        rebooking::print(&booked, &sagas, &came)
     }
 
     async fn write_bookings(&self, file: PathBuf, notify: String) -> Result<()> {

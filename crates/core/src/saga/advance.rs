@@ -286,7 +286,9 @@ fn rendered(ask: &Ask, scope: &Fields) -> Result<Request, String> {
             stream: text(stream, scope)?,
             fields: computed(fields, scope)?,
         }),
-        Ask::Http { url, body, rate: _ } => Ok(Request::Http { url: text(url, scope)?, body: computed(body, scope)? }),
+        Ask::Http { url, body, rate: _, heartbeat_us: _ } => {
+            Ok(Request::Http { url: text(url, scope)?, body: computed(body, scope)? })
+        }
     }
 }
 
@@ -301,7 +303,7 @@ fn computed(fields: &[(String, Formula)], scope: &Fields) -> Result<Fields, Stri
     fields.iter().map(|(name, formula)| Ok((name.clone(), formula.compute(scope)?))).collect()
 }
 
-fn later(now: Timestamp, wait_us: i64) -> Timestamp {
+pub(super) fn later(now: Timestamp, wait_us: i64) -> Timestamp {
     let wait_us = wait_us.clamp(0, WAIT_US_MAX);
     now.micros().checked_add(wait_us).and_then(Timestamp::from_micros).unwrap_or(now)
 }

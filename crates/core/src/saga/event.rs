@@ -81,6 +81,15 @@ pub enum SagaEvent {
         /// When it is given up; the end of a wait.
         due: Timestamp,
     },
+    /// Who was asked is at it.
+    StepBeat {
+        /// The step.
+        step: String,
+        /// Whether its undoing is.
+        undo: bool,
+        /// When it is given up unless something is heard of it.
+        due: Timestamp,
+    },
     /// It failed.
     StepFailed {
         /// The step.

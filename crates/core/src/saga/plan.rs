@@ -101,6 +101,8 @@ pub enum Ask {
         body: Vec<(String, Formula)>,
         /// How often the step calls one target at most; as the target takes it if absent.
         rate: Option<Rate>,
+        /// A target may take the call for later, and must then be heard of at least this often, in microseconds.
+        heartbeat_us: Option<i64>,
     },
 }
 

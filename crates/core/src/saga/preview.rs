@@ -80,6 +80,7 @@ fn planned(event: &SagaEvent) -> Option<Planned> {
         SagaEvent::StepSkipped { step, undo: true, reason, .. } => (step, Fate::Kept { reason: reason.clone() }),
         SagaEvent::StepFailed { step, undo: true, message, .. } => (step, Fate::Unclear { message: message.clone() }),
         SagaEvent::StepBegun { .. }
+        | SagaEvent::StepBeat { .. }
         | SagaEvent::StepSkipped { .. }
         | SagaEvent::StepFailed { .. }
         | SagaEvent::StepDone { .. }

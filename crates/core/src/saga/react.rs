@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::advance::{MESSAGE_CHARS_MAX, Turn};
+use super::advance::{MESSAGE_CHARS_MAX, Turn, later};
 use super::event::{AskId, Class, Request, SagaEvent};
-use super::plan::{Action, Fields, Plan, Step};
+use super::plan::{Action, Ask, Fields, Plan, Step};
 use super::state::{Phase, SagaState, Status};
 use crate::Timestamp;
 
@@ -19,6 +19,11 @@ pub enum Input {
         ask: AskId,
         /// What was said.
         result: Result<Fields, Refusal>,
+    },
+    /// Who was asked has taken it for later, or is still at it.
+    Beat {
+        /// Which ask.
+        ask: AskId,
     },
     /// An event that is correlated to the saga.
     Event {
@@ -90,6 +95,7 @@ pub fn react(plan: &Plan, state: &mut SagaState, input: &Input, now: Timestamp) 
     let mut turn = Turn::new(plan, state, now);
     match input {
         Input::Reply { ask, result } => reply(&mut turn, ask, result),
+        Input::Beat { ask } => beat(&mut turn, ask),
         Input::Event { event, fields } => awaited(&mut turn, event, fields),
         Input::Tick => tick(&mut turn),
         Input::Verb { verb, by, reason } => obey(&mut turn, verb, by, reason),
@@ -128,6 +134,20 @@ fn reply(turn: &mut Turn<'_>, ask: &AskId, result: &Result<Fields, Refusal>) {
     }
 }
 
+/// Counts for a call that waits for its answer. It does not prolong the call's whole time.
+fn beat(turn: &mut Turn<'_>, ask: &AskId) {
+    let declared = turn.plan.step(&ask.step).and_then(|step| step.ask(ask.undo));
+    let Some(Ask::Http { heartbeat_us: Some(heartbeat_us), .. }) = declared else { return };
+    let Some(known) = turn.state.steps.get(&ask.step) else { return };
+    let asked = if ask.undo { Phase::Undoing } else { Phase::Active };
+    if known.phase != asked || known.round != ask.round {
+        return;
+    }
+    let next = later(turn.now, *heartbeat_us);
+    let due = known.until.or(known.due).map_or(next, |until| until.min(next));
+    turn.emit(SagaEvent::StepBeat { step: ask.step.clone(), undo: ask.undo, due });
+}
+
 fn awaited(turn: &mut Turn<'_>, event: &str, fields: &Fields) {
     let waits = |step: &&Step| {
         matches!(&step.action, Action::Await(awaited) if awaited == event)
@@ -151,13 +171,14 @@ fn awaited(turn: &mut Turn<'_>, event: &str, fields: &Fields) {
 fn tick(turn: &mut Turn<'_>) {
     let now = turn.now;
     let due = turn.state.steps.iter().filter(|(_, step)| step.due.is_some_and(|due| due <= now));
-    let due: Vec<(String, Phase)> = due.map(|(name, step)| (name.clone(), step.phase)).collect();
-    for (name, phase) in due {
+    let due: Vec<(String, Phase, bool)> = due.map(|(name, step)| (name.clone(), step.phase, step.beats())).collect();
+    for (name, phase, beats) in due {
         let Some(step) = turn.plan.step(&name) else { continue };
         match (phase, &step.action) {
             (Phase::Active, Action::Wait(_)) => turn.done(step, false, &Fields::new()),
             (Phase::Active | Phase::Undoing, _) => {
-                turn.failed(step, phase == Phase::Undoing, &timed_out());
+                let refusal = if beats { silent() } else { timed_out() };
+                turn.failed(step, phase == Phase::Undoing, &refusal);
             }
             (Phase::Pausing, _) if turn.state.status == Status::Running => turn.begin(step),
             (Phase::UndoPausing, _) => turn.begin_undo(step),
@@ -169,6 +190,11 @@ fn tick(turn: &mut Turn<'_>) {
 fn timed_out() -> Refusal {
     let message = "there was no answer in time".to_owned();
     Refusal { class: Class::TimedOut, code: "timeout".to_owned(), message, doubtful: true }
+}
+
+fn silent() -> Refusal {
+    let message = "it was taken for later, and nothing was heard of it in time".to_owned();
+    Refusal { class: Class::TimedOut, code: "heartbeat".to_owned(), message, doubtful: true }
 }
 
 fn obey(turn: &mut Turn<'_>, verb: &Verb, by: &str, reason: &str) {

@@ -125,6 +125,9 @@ fn causes<'p>(plan: &'p Plan, state: &SagaState, event: &'p SagaEvent) -> Vec<Ca
             causes.push(Cause::Reached(Input::Tick));
             causes
         }
+        SagaEvent::StepBeat { step, undo, .. } => {
+            vec![Cause::Reached(Input::Beat { ask: ask(state, step, *undo) })]
+        }
         SagaEvent::StepDone { step, undo, outputs } => done(plan, state, step, *undo, outputs),
         SagaEvent::StepFailed { step, undo, class, code, message, doubtful, .. } => {
             let refusal = Refusal { class: *class, code: code.clone(), message: message.clone(), doubtful: *doubtful };
@@ -167,7 +170,10 @@ fn done<'p>(plan: &'p Plan, state: &SagaState, name: &str, undo: bool, outputs: 
 }
 
 fn reply(state: &SagaState, step: &str, undo: bool, refusal: Refusal) -> Input {
+    Input::Reply { ask: ask(state, step, undo), result: Err(refusal) }
+}
+
+fn ask(state: &SagaState, step: &str, undo: bool) -> AskId {
     let round = state.steps.get(step).map_or(1, |known| known.round);
-    let ask = AskId { saga: state.id.clone(), step: step.to_owned(), undo, round };
-    Input::Reply { ask, result: Err(refusal) }
+    AskId { saga: state.id.clone(), step: step.to_owned(), undo, round }
 }

@@ -12,6 +12,7 @@
 //! | phase of a step | event | becomes |
 //! |---|---|---|
 //! | none, pausing | `StepBegun` | active |
+//! | active, undoing | `StepBeat` | the same |
 //! | none, active | `StepFailed`, again / for good | pausing / failed |
 //! | active, pausing | `StepDone` | done |
 //! | active, pausing, failed, none | `StepSkipped` | skipped |
@@ -112,9 +113,17 @@ pub struct StepState {
     pub due: Option<Timestamp>,
     /// What was asked last.
     pub request: Option<Request>,
+    /// When it is given up whatever is heard of it, once something was: who was asked has taken it for later.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
 }
 
 impl StepState {
+    /// Whether who was asked is to be heard of, and it is given up for silence before its whole time is over.
+    pub fn beats(&self) -> bool {
+        self.until.is_some() && self.due < self.until
+    }
+
     /// Whether somebody was asked and may be about to do it.
     pub fn is_asked(&self) -> bool {
         let asks = matches!(self.request, Some(Request::Command { .. } | Request::Http { .. }));
@@ -229,6 +238,13 @@ impl SagaState {
                 self.move_step(step, *undo, Move::Begin)?;
                 let step = self.steps.get_mut(step)?;
                 (step.round, step.due, step.request) = (*round, Some(*due), Some(request.clone()));
+                step.until = None;
+            }
+            SagaEvent::StepBeat { step, undo, due } => {
+                self.move_step(step, *undo, Move::Beat)?;
+                let step = self.steps.get_mut(step)?;
+                step.until = step.until.or(step.due);
+                step.due = Some(*due);
             }
             SagaEvent::StepFailed { step, undo, class, doubtful, retry_at, .. } => {
                 let fate = if retry_at.is_some() { Move::Pause } else { Move::Fail };
@@ -298,6 +314,7 @@ impl SagaState {
             doubtful: false,
             due: None,
             request: None,
+            until: None,
         });
         let first_undo = undo && matches!(step.phase, Phase::Done | Phase::Failed | Phase::Skipped);
         if first_undo {
@@ -312,6 +329,7 @@ impl SagaState {
 #[derive(Debug, Clone, Copy)]
 enum Move {
     Begin,
+    Beat,
     Pause,
     Fail,
     Finish,
@@ -328,12 +346,14 @@ fn next_phase(from: Option<Phase>, doubtful: bool, undo: bool, to: Move) -> Opti
     };
     match (undo, to, from) {
         (false, Move::Begin, None | Some(Pausing)) => Some(Active),
+        (false, Move::Beat, Some(Active)) => Some(Active),
         (false, Move::Pause, None | Some(Active)) => Some(Pausing),
         (false, Move::Fail, None | Some(Active | Pausing)) => Some(Failed),
         (false, Move::Finish, Some(Active | Pausing)) => Some(Done),
         (false, Move::Skip, None | Some(Active | Pausing | Failed)) => Some(Skipped),
         (true, Move::Begin, Some(UndoPausing | UndoFailed)) => Some(Undoing),
         (true, Move::Begin, _) if effective => Some(Undoing),
+        (true, Move::Beat, Some(Undoing)) => Some(Undoing),
         (true, Move::Pause, Some(Undoing)) => Some(UndoPausing),
         (true, Move::Fail, Some(Undoing | UndoPausing)) => Some(UndoFailed),
         (true, Move::Fail, _) if effective => Some(UndoFailed),

@@ -6,11 +6,15 @@ use spina_core::saga::plan::Formula;
 use spina_core::target::Rate;
 
 use super::compile::{Compiler, SEEN};
+use super::steps::TIMEOUT_MS;
 use crate::node::Node;
 use crate::source::{Entries, Located, Place, quote};
 
 /// Most calls per second that can be asked for, and at once.
 const PER_SECOND_MAX: u32 = 10_000;
+/// Shortest and longest time between heartbeats, in milliseconds: each is a record of the log. The longest is a day.
+const HEARTBEAT_MS_MIN: i64 = 100;
+const HEARTBEAT_MS_MAX: i64 = 86_400_000;
 
 impl Compiler<'_> {
     /// A command or a call.
@@ -26,13 +30,28 @@ impl Compiler<'_> {
                 let body = entries.get("body").map(|node| self.formulas(node, "`body`", &SEEN)).unwrap_or_default();
                 let rate = entries.get("rate").map(|node| self.rate(node));
                 let url = self.formula(url, "`http`", &SEEN)?;
-                Some(Ask::Http { url, body: named(body), rate: rate.flatten() })
+                let heartbeat = entries.get("heartbeat_ms");
+                let heartbeat_us = heartbeat.and_then(|node| self.heartbeat_us(node, entries.get("timeout_ms")));
+                Some(Ask::Http { url, body: named(body), rate: rate.flatten(), heartbeat_us })
             }
             _ => {
                 self.complain(place, "it takes a `command` or an `http` call");
                 None
             }
         }
+    }
+
+    /// Shorter than the step's time-out, or it would never be missed.
+    fn heartbeat_us(&mut self, node: &Located<Node>, timeout: Option<&Located<Node>>) -> Option<i64> {
+        let ms = self.reading.whole_number(node, "`heartbeat_ms`", HEARTBEAT_MS_MIN..=HEARTBEAT_MS_MAX)?;
+        let timeout_ms = match timeout.map(|node| &node.value) {
+            Some(Node::Int(ms)) => *ms,
+            Some(_) | None => TIMEOUT_MS,
+        };
+        if ms >= timeout_ms {
+            self.complain(node.place, format!("`heartbeat_ms` is shorter than `timeout_ms`, which is {timeout_ms}"));
+        }
+        Some(ms * 1_000)
     }
 
     fn rate(&mut self, node: &Located<Node>) -> Option<Rate> {

@@ -14,7 +14,7 @@ const STEPS_MAX: usize = 200;
 /// How deep steps may stand in steps.
 const DEPTH_MAX: usize = 8;
 /// How long an answer may take if the definition does not say, in milliseconds.
-const TIMEOUT_MS: i64 = 30_000;
+pub(super) const TIMEOUT_MS: i64 = 30_000;
 /// Longest time-out, in milliseconds: ten years.
 const TIMEOUT_MS_MAX: i64 = 10 * 366 * 86_400_000;
 
@@ -23,7 +23,7 @@ const KINDS: [&str; 6] = ["command", "http", "wait_ms", "await", "parallel", "ch
 /// What every kind of step may say, and what it may say besides.
 const KEYS: [(&str, &[&str]); 6] = [
     ("command", &["stream", "fields", "outputs", "accept", "timeout_ms", "retry", "undo"]),
-    ("http", &["body", "rate", "outputs", "accept", "timeout_ms", "retry", "undo"]),
+    ("http", &["body", "rate", "heartbeat_ms", "outputs", "accept", "timeout_ms", "retry", "undo"]),
     ("wait_ms", &[]),
     ("await", &["key", "outputs", "timeout_ms"]),
     ("parallel", &[]),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use spina_core::event_shape::{EventField, FieldKind};
-use spina_core::saga::{Request, SagaEvent, effect, start};
+use spina_core::saga::{Ask, Request, SagaEvent, effect, start};
 use spina_core::{EventHeaders, Position, Timestamp, Version};
 
 use super::*;
@@ -93,6 +93,16 @@ fn a_definition_becomes_a_plan_that_asks_what_it_says() {
 }
 
 #[test]
+fn a_call_that_may_be_taken_for_later_says_how_often_it_is_heard_of() {
+    let text = REBOOK.replacen("rate: { per_second: 20 }", "timeout_ms: 60000, heartbeat_ms: 2000", 1);
+    let saga = load(&text).unwrap();
+    let Some(Ask::Http { heartbeat_us, .. }) = saga.plan.step("tell").and_then(|step| step.ask(false)) else {
+        panic!("{saga:?}")
+    };
+    assert_eq!(*heartbeat_us, Some(2_000_000));
+}
+
+#[test]
 fn bad_definitions_are_refused_with_their_place_and_what_to_do() {
     let cases = [
         ("saga: rebook", "saga: Rebook", "s.yaml:1:7: `Rebook` is not a name"),
@@ -126,6 +136,10 @@ fn bad_definitions_are_refused_with_their_place_and_what_to_do() {
         ("{ per_second: 20 }", "{ per_second: 0 }", "`per_second` must be from 1 to 10000, not 0"),
         ("{ per_second: 20 }", "{ per_second: 20, burst: 0.5 }", "`burst` must be a whole number"),
         ("{ per_second: 20 }", "{ per_minute: 20 }", "`rate` has no key `per_minute`"),
+        ("rate: { per_second: 20 }", "heartbeat_ms: often", "`heartbeat_ms` must be a whole number"),
+        ("rate: { per_second: 20 }", "heartbeat_ms: 5", "`heartbeat_ms` must be from 100"),
+        ("rate: { per_second: 20 }", "heartbeat_ms: 30000", "is shorter than `timeout_ms`, which is 30000"),
+        ("timeout_ms: 5000", "heartbeat_ms: 1000", "a command step has no key `heartbeat_ms`"),
         ("timeout_ms: 5000", "rate: { per_second: 20 }", "a command step has no key `rate`"),
         (
             "undo: { command: booking.ReleaseSeats,",

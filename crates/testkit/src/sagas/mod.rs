@@ -4,7 +4,8 @@
 //! context or a target with idempotency keys does: asked twice, done once.
 //!
 //! [`survives`] tells, of one plan and input: every step refused, every step down for a while, every answer lost once, every
-//! answer given twice, and the owner killed after every record of the log.
+//! answer given twice, every call that was taken for later left in silence, and the owner killed after every record of the
+//! log.
 
 mod world;
 
@@ -15,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use spina_core::saga::{Fields, Plan, Status, Undo};
+use spina_core::saga::{Ask, Fields, Plan, SagaEvent, Status, Undo};
 
 pub use world::{Answer, Ended, World};
 
@@ -30,6 +31,7 @@ pub fn survives(plan: &Plan, key: &str, input: &Fields) {
     every_step_is_down_for_a_while(plan, key, input, &clean);
     every_answer_is_lost_once(plan, key, input, &clean);
     every_answer_comes_twice(plan, key, input, &clean);
+    every_call_falls_silent(plan, key, input, &clean);
     the_owner_dies_after_every_record(plan, key, input, &clean);
 }
 
@@ -67,6 +69,20 @@ fn every_answer_comes_twice(plan: &Plan, key: &str, input: &Fields, clean: &Ende
     let twice = World::new(plan, key, input).answering_twice().run();
     assert_eq!((twice.state.status, sorted(&twice)), (Status::Completed, sorted(clean)), "every answer comes twice");
     assert_eq!(twice.log.len(), clean.log.len(), "a second answer changes nothing");
+}
+
+fn every_call_falls_silent(plan: &Plan, key: &str, input: &Fields, clean: &Ended) {
+    let beats =
+        |step: &str| matches!(plan.step(step)?.ask(false)?, Ask::Http { heartbeat_us: Some(_), .. }).then_some(());
+    for (step, _) in clean.effects.iter().filter(|(step, undo)| !undo && beats(step).is_some()) {
+        let ended = World::new(plan, key, input).answering(step, false, Answer::SilentOnce).run();
+        assert_eq!(ended.state.status, Status::Completed, "{step} is silent once");
+        assert_eq!(sorted(&ended), sorted(clean), "{step} is silent once: it is done once all the same");
+        let silent = World::new(plan, key, input).answering(step, false, Answer::SilentAlways).run();
+        let missed = |event: &&SagaEvent| matches!(event, SagaEvent::StepFailed { code, .. } if code == "heartbeat");
+        assert!(silent.log.iter().filter(missed).count() > 1, "{step} is silent: {:#?}", silent.log);
+        consistent(plan, &silent, &format!("{step} is silent"), false);
+    }
 }
 
 fn the_owner_dies_after_every_record(plan: &Plan, key: &str, input: &Fields, clean: &Ended) {

@@ -72,14 +72,19 @@ fn fields(value: Value) -> Fields {
 
 /// One of everything.
 fn of_everything() -> Plan {
-    let call = Ask::Http { url: just(json!("http://mail")), body: vec![("key".into(), path(&["key"]))], rate: None };
+    let call = |heartbeat_us| {
+        let (url, body) = (just(json!("http://mail")), vec![("key".into(), path(&["key"]))]);
+        Ask::Http { url, body, rate: None, heartbeat_us }
+    };
+    let print = Step { undo: Undo::By(call(Some(1_000_000))), ..step("print", Action::Ask(call(Some(1_000_000)))) };
     let branch = |when: Option<Formula>, name: &str| Branch { when, steps: vec![undoable(name)] };
     plan(vec![
         undoable("reserve"),
         step("wait", Action::Wait(just(json!(60_000)))),
         step("both", Action::Parallel(vec![vec![undoable("left"), undoable("left2")], vec![undoable("right")]])),
         step("which", Action::Choice(vec![branch(Some(path(&["input", "rich"])), "gold"), branch(None, "iron")])),
-        step("mail", Action::Ask(call)),
+        step("mail", Action::Ask(call(None))),
+        print,
         undoable("confirm"),
     ])
 }
@@ -248,8 +253,51 @@ fn a_wait_is_never_early() {
 }
 
 #[test]
+fn what_is_taken_for_later_is_given_up_once_it_is_silent_or_its_whole_time_is_over() {
+    let call = Ask::Http { url: just(json!("http://mail")), body: vec![], rate: None, heartbeat_us: Some(2_000_000) };
+    let plan = plan(vec![step("mail", Action::Ask(call))]);
+    let at = |micros| Timestamp::from_micros(micros).unwrap();
+    let ask = AskId { saga: "saga-order-1".into(), step: "mail".into(), undo: false, round: 1 };
+    let beat = Input::Beat { ask: ask.clone() };
+    let begun = || start(&plan, "saga-order-1", "1", Fields::new(), at(0)).0;
+    let codes = |state: &mut _, now| {
+        let events = react(&plan, state, &Input::Tick, at(now));
+        events
+            .into_iter()
+            .filter_map(|event| match event {
+                SagaEvent::StepFailed { code, class, doubtful, retry_at: Some(_), .. } => Some((code, class, doubtful)),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let failed = |code: &str| vec![(code.to_owned(), Class::TimedOut, true)];
+
+    let mut unheard = begun();
+    assert_eq!((codes(&mut unheard, 4_999_999), codes(&mut unheard, 5_000_000)), (vec![], failed("timeout")));
+
+    let mut silent = begun();
+    for now in [500_000, 1_500_000] {
+        react(&plan, &mut silent, &beat, at(now));
+    }
+    assert_eq!((codes(&mut silent, 3_499_999), codes(&mut silent, 3_500_000)), (vec![], failed("heartbeat")));
+    assert_eq!(react(&plan, &mut silent, &beat, at(3_500_001)), [], "it is asked again, not taken up");
+
+    let mut busy = begun();
+    for now in [1_000_000, 2_900_000, 4_800_000] {
+        react(&plan, &mut busy, &beat, at(now));
+    }
+    assert_eq!((codes(&mut busy, 4_999_999), codes(&mut busy, 5_000_000)), (vec![], failed("timeout")));
+
+    let mut done = begun();
+    react(&plan, &mut done, &beat, at(1));
+    react(&plan, &mut done, &Input::Reply { ask, result: Ok(Fields::new()) }, at(2));
+    assert_eq!(done.status, Status::Completed);
+    assert_eq!(react(&plan, &mut done, &beat, at(3)), []);
+}
+
+#[test]
 fn a_definition_that_cannot_compute_a_value_takes_the_saga_back() {
-    let lost = Ask::Http { url: path(&["input", "nowhere"]), body: Vec::new(), rate: None };
+    let lost = Ask::Http { url: path(&["input", "nowhere"]), body: Vec::new(), rate: None, heartbeat_us: None };
     let plan = plan(vec![undoable("a"), step("call", Action::Ask(lost))]);
     let ended = World::new(&plan, "1", &Fields::new()).run();
     assert_eq!((ended.state.status, ended.effects.len()), (Status::Compensated, 2));

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use spina_core::Timestamp;
 use spina_core::saga::{
-    AskId, Class, Fields, Happened, Input, Plan, Refusal, Request, SagaEvent, SagaState, effect, react, replay, start,
+    Ask, AskId, Class, Fields, Happened, Input, Plan, Refusal, Request, SagaEvent, SagaState, effect, react, replay,
+    start,
 };
 
 /// Most turns of a story: none needs as many.
@@ -21,6 +22,10 @@ pub enum Answer {
     LostOnce,
     /// Done, but no answer arrives.
     LostAlways,
+    /// Taken for later and done, but the first time nothing is heard of it after that.
+    SilentOnce,
+    /// Taken for later and done, but nothing is heard of it after that.
+    SilentAlways,
 }
 
 /// How a story ended.
@@ -171,11 +176,27 @@ impl<'p> World<'p> {
         if result.is_ok() && self.known.insert(ask.clone()) {
             self.effects.push((ask.step.clone(), ask.undo));
         }
-        let lost = fault == Some(Answer::LostAlways)
-            || (first && (fault == Some(Answer::LostOnce) || (self.losing_undo && ask.undo)));
+        let lost = matches!(fault, Some(Answer::LostAlways | Answer::SilentAlways))
+            || (first
+                && (matches!(fault, Some(Answer::LostOnce | Answer::SilentOnce)) || (self.losing_undo && ask.undo)));
+        // Who may take it for later does, and is heard of once more.
+        let beats = match fault {
+            None => 2,
+            Some(Answer::SilentOnce | Answer::SilentAlways) => 1,
+            Some(_) => 0,
+        };
+        if beats_of(self.plan, &ask) && result.is_ok() {
+            inputs.extend((0..beats).map(|_| Input::Beat { ask: ask.clone() }));
+        }
         let copies = if lost { 0 } else { 1 + usize::from(self.twice) };
         inputs.extend((0..copies).map(|_| Input::Reply { ask: ask.clone(), result: result.clone() }));
     }
+}
+
+/// Whether who is asked may take it for later.
+fn beats_of(plan: &Plan, ask: &AskId) -> bool {
+    let declared = plan.step(&ask.step).and_then(|step| step.ask(ask.undo));
+    matches!(declared, Some(Ask::Http { heartbeat_us: Some(_), .. }))
 }
 
 /// A refusal with that code.

@@ -1,11 +1,11 @@
 //! What the correlation is tried with: a context of alarms, and a hundred rules.
 
 use std::fmt::Write;
-use std::fs;
 use std::path::Path;
 
-use anyhow::Context;
 use serde_json::{Value, json};
+
+use crate::trials::declaring;
 
 /// The alarms' topic.
 pub const TOPIC: &str = "alarms.events.v1";
@@ -35,30 +35,13 @@ pub fn write(folder: &Path) -> anyhow::Result<()> {
         "type": "record", "name": "AlarmRaised", "namespace": "alarms", "doc": "An alarm.",
         "fields": [text("kind"), text("host")],
     });
-    let (topology, schemas) = (folder.join("topology"), folder.join("schemas"));
-    for folder in ["alarms", "monitoring"] {
-        fs::create_dir_all(topology.join(folder)).context("make a folder for declarations")?;
-    }
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas");
-    for context in ["spina", "monitoring"] {
-        let to = schemas.join(context);
-        fs::create_dir_all(&to).context("make a folder for schemas")?;
-        for file in fs::read_dir(ours.join(context)).context("read the schemas")? {
-            let file = file.context("read the schemas")?;
-            fs::copy(file.path(), to.join(file.file_name())).context("copy a schema")?;
-        }
-    }
-    fs::create_dir_all(schemas.join("alarms")).context("make a folder for schemas")?;
     let files = [
-        (topology.join("alarms/context.yaml"), CONTEXT.to_owned()),
-        (topology.join("alarms/correlation.yaml"), rules()),
-        (topology.join("monitoring/correlation.yaml"), alert_rule()),
-        (schemas.join("alarms/AlarmRaised.avsc"), schema.to_string()),
+        ("topology/alarms/context.yaml", CONTEXT.to_owned()),
+        ("topology/alarms/correlation.yaml", rules()),
+        ("topology/monitoring/correlation.yaml", alert_rule()),
+        ("schemas/alarms/AlarmRaised.avsc", schema.to_string()),
     ];
-    for (file, text) in files {
-        fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
-    }
-    Ok(())
+    declaring::write(folder, &["spina", "monitoring"], files.map(|(name, text)| (name.to_owned(), text)))
 }
 
 /// The rules of the alarms: whichever it is, the twentieth within a minute opens an incident that lasts to the end.

@@ -1,13 +1,17 @@
 //! Activities: the HTTP calls of sagas. Made at least once, always under the same `Idempotency-Key`.
 //!
+//! A target of a step with `heartbeat_ms` may answer 202 and do it later: see [`callback`].
+//!
 //! A call has until half of its time to start: to find a place at its target, the target's breaker closed, and its turn by
 //! the step's pace. Otherwise it is not made, which its saga is told, so that its retry policy goes on from there.
 
+mod callback;
 mod targets;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use spina_core::Timestamp;
 use spina_core::saga::{AskId, Class, Fields, Input, Refusal};
@@ -46,6 +50,16 @@ pub struct Call {
     pub due: Option<Timestamp>,
     /// The pace that its step declares.
     pub pace: Option<Pace>,
+    /// Whether the target may take it for later.
+    pub for_later: bool,
+}
+
+/// What a target has said.
+enum Said {
+    /// It is done; this is what it gave.
+    Done(Fields),
+    /// It has taken the call for later.
+    Later,
 }
 
 /// Makes calls. Clones share the limits.
@@ -59,6 +73,7 @@ pub struct Calls {
     stopping: CancellationToken,
     clock: Clock,
     metrics: SagaMetrics,
+    endpoint: Arc<str>,
 }
 
 /// What calls share with the rest of the process.
@@ -73,6 +88,8 @@ pub struct Around {
     pub clock: Clock,
     /// Counts them.
     pub metrics: SagaMetrics,
+    /// Base URL under which targets answer later.
+    pub endpoint: String,
 }
 
 impl Calls {
@@ -86,10 +103,11 @@ impl Calls {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
             .build()?;
-        let Around { targets, tasks, stopping, clock, metrics } = around;
+        let Around { targets, tasks, stopping, clock, metrics, endpoint } = around;
         let (places, waiting) = (Semaphore::new(calls_max.max(1)), Semaphore::new(WAITING_MAX));
         let (places, waiting) = (Arc::new(places), Arc::new(waiting));
-        Ok(Self { client, targets, places, waiting, tasks, stopping, clock, metrics })
+        let endpoint = endpoint.into();
+        Ok(Self { client, targets, places, waiting, tasks, stopping, clock, metrics, endpoint })
     }
 
     /// Makes the call in a task of its own; the answer goes to the partition that asked, as long as it is served here. The
@@ -99,7 +117,13 @@ impl Calls {
         self.tasks.spawn("call of a saga", async move {
             let stopping = calls.stopping.clone();
             let Some(result) = stopping.run_until_cancelled(calls.answer(&call)).await else { return Ok(()) };
-            let answer = (call.ask.saga.clone(), Input::Reply { ask: call.ask, result });
+            let saga = call.ask.saga.clone();
+            let input = match result {
+                Ok(Said::Later) => Input::Beat { ask: call.ask },
+                Ok(Said::Done(fields)) => Input::Reply { ask: call.ask, result: Ok(fields) },
+                Err(refusal) => Input::Reply { ask: call.ask, result: Err(refusal) },
+            };
+            let answer = (saga, input);
             for _ in 0..HAND_OVERS_MAX {
                 if requests.send(partition, answer.clone()).is_ok() || !requests.partitions().contains(&partition) {
                     break;
@@ -117,7 +141,7 @@ impl Calls {
     }
 
     /// Waits for the start of the call, makes it, and tells the target how it ended.
-    async fn answer(&self, call: &Call) -> Result<Fields, Refusal> {
+    async fn answer(&self, call: &Call) -> Result<Said, Refusal> {
         let Some(name) = target_of(&call.url) else {
             let message = format!("`{}` is not the address of an HTTP target", call.url);
             return Err(Refusal { class: Class::Rejected, code: "http.address".to_owned(), message, doubtful: false });
@@ -134,7 +158,11 @@ impl Calls {
         drop(waiting);
         let began = Instant::now();
         let result = self.ask(call).await;
-        let outcome = result.as_ref().map_or_else(|refusal| outcome(refusal.class), |_| "done");
+        let outcome = match &result {
+            Ok(Said::Done(_)) => "done",
+            Ok(Said::Later) => "taken_for_later",
+            Err(refusal) => outcome(refusal.class),
+        };
         self.metrics.called(outcome, Some(began.elapsed()));
         // A target that says no is well.
         let well = result.as_ref().err().is_none_or(|refusal| refusal.class == Class::Rejected);
@@ -148,16 +176,22 @@ impl Calls {
         Refusal { class: Class::Unavailable, code: "http.not_started".to_owned(), message, doubtful: false }
     }
 
-    async fn ask(&self, call: &Call) -> Result<Fields, Refusal> {
+    async fn ask(&self, call: &Call) -> Result<Said, Refusal> {
         let left = self.left(call);
-        let request = self.client.post(&call.url).header("Idempotency-Key", call.ask.to_string()).json(&call.body);
+        let mut request = self.client.post(&call.url).header("Idempotency-Key", call.ask.to_string()).json(&call.body);
+        if call.for_later {
+            request = request.header(callback::HEADER, callback::url(&self.endpoint, &call.ask));
+        }
         let response = request.timeout(left).send().await.map_err(|error| failed(&error))?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| failed(&error))?;
+        if call.for_later && status == StatusCode::ACCEPTED {
+            return Ok(Said::Later);
+        }
         if status.is_success() {
             let body = bytes.get(..bytes.len().min(ANSWER_BYTES_MAX)).unwrap_or_default();
             let body: Value = serde_json::from_slice(body).unwrap_or_default();
-            return Ok(Fields::from_iter([("status".to_owned(), json!(status.as_u16())), ("body".to_owned(), body)]));
+            return Ok(Said::Done(answered(status.as_u16(), body)));
         }
         let again = status.is_server_error() || [408, 425, 429].contains(&status.as_u16());
         Err(Refusal {
@@ -168,6 +202,11 @@ impl Calls {
             doubtful: status.is_server_error(),
         })
     }
+}
+
+/// What later steps see as the reply of a call.
+pub fn answered(status: u16, body: Value) -> Fields {
+    Fields::from_iter([("status".to_owned(), json!(status)), ("body".to_owned(), body)])
 }
 
 /// `http://host:port` of an address.

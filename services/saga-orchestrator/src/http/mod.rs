@@ -2,6 +2,7 @@
 
 mod batches;
 mod breakers;
+mod calls;
 mod sagas;
 mod steer;
 
@@ -35,6 +36,9 @@ use crate::wire::{Letter, Wire};
         steer::act,
         batches::begin,
         batches::list,
+        calls::heartbeat,
+        calls::done,
+        calls::refused,
         breakers::list,
         breakers::reset
     )
@@ -98,6 +102,9 @@ pub fn api(served: Served) -> Api {
         .route("/v1/sagas/{name}/compensation", get(sagas::compensation))
         .route("/v1/sagas/{name}/{verb}", post(steer::act))
         .route("/v1/saga-batches", get(batches::list).post(batches::begin))
+        .route("/v1/saga-calls/{saga}/{step}/{direction}/{round}/heartbeat", post(calls::heartbeat))
+        .route("/v1/saga-calls/{saga}/{step}/{direction}/{round}/done", post(calls::done))
+        .route("/v1/saga-calls/{saga}/{step}/{direction}/{round}/refused", post(calls::refused))
         .route("/v1/breakers", get(breakers::list))
         .route("/v1/breakers/reset", post(breakers::reset))
         .with_state(served);

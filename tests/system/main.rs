@@ -36,6 +36,7 @@ mod moving;
 mod nasty_05;
 mod nasty_13;
 mod nasty_14;
+mod nasty_16;
 mod nasty_21;
 mod nasty_appends;
 mod nasty_database;

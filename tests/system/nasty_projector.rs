@@ -1,7 +1,5 @@
-//! Nasty cases 15 and 16: a projector whose commits lose their answers, one frozen inside its transaction, one killed again
-//! and again. The rows are exact all the same.
-
-use std::time::Duration;
+//! Nasty cases 15 and 16: a projector whose commits lose their answers, one frozen inside its transaction. The rows are exact
+//! all the same.
 
 use serde_json::{Value, json};
 use spina_tests::database::{Database, DatabaseProxy};
@@ -14,8 +12,6 @@ use crate::parcels::{append, caught_up, letters, moved, parcels, rows, weighed};
 
 /// Streams of the test.
 const PARCELS: usize = 60;
-/// How often the projector is killed; the long version says more.
-const KILLS: usize = 5;
 /// Commits whose answers are lost.
 const ANSWERS_LOST: usize = 4;
 
@@ -70,26 +66,6 @@ async fn nasty_16_a_projector_frozen_in_its_transaction_applies_nothing_twice() 
     assert_eq!(state.await["model"], Value::from("depot_load"));
     fill(&world).await;
     assert_exact(&world, 3).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nasty_16_a_projector_killed_again_and_again_leaves_exact_rows() {
-    let kills = std::env::var("SPINA_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
-    let mut world = parcels("killed").await;
-    for round in 0..kills {
-        let mut projector = world.projector.take().unwrap();
-        let killing = async {
-            // Somewhere in the batches that the fill leads to, another place each round.
-            let pause = Duration::from_millis(u64::try_from(round * 37 % 400).unwrap());
-            tokio::time::sleep(pause).await;
-            projector.kill();
-            projector.start_again();
-        };
-        tokio::join!(fill(&world), killing);
-        world.projector = Some(projector);
-    }
-    world.projector.as_mut().unwrap().ready().await;
-    assert_exact(&world, kills).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,6 +118,8 @@ mod tests {
             "spina job list --state running --limit 5",
             "spina demo --limit-days 3 --free-ports",
             "spina audit flights --streams 50 --seed 7 --repair --output json",
+            "spina audit model flights/aircraft --keys 50 --seed 7 --repair --dir x --output json",
+            "spina replay --context flights --into projection:aircraft --type FlightLanded --dry-run",
             "spina snapshot flight-1 --context flights",
             "spina dead-letter list flights/aircraft --class value --key flight-1 --limit 5",
             "spina dead-letter edit 7 --data - --reason typo --by me --output json",

@@ -111,7 +111,11 @@ pub fn print(job: &Value, format: Format) -> Result<()> {
         Format::Text => {
             let [id, state, matched] = ["id", "state", "matched"].map(|field| cell(&job[field]));
             let only = if job["spec"]["dry_run"] == true { ", only counted" } else { "" };
-            output::line(format!("job {id}: {state}, {matched} events{only}"))
+            // What the projector said when it ended.
+            let last = job["log"].as_array().and_then(|log| log.last()).filter(|_| job["state"] == "done");
+            let said = last.and_then(|entry| entry["reason"].as_str()).filter(|said| !said.is_empty());
+            let said = said.map(|said| format!(", {said}")).unwrap_or_default();
+            output::line(format!("job {id}: {state}, {matched} events{only}{said}"))
         }
     }
 }

@@ -46,6 +46,11 @@ impl Batch {
         self.rows.is_empty()
     }
 
+    /// Takes the rows of another batch, children included; it must have none of this one's keys.
+    pub fn take_rows(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+    }
+
     /// The rows in no particular order.
     pub fn into_rows(self) -> impl Iterator<Item = (Vec<Cell>, RowChange)> {
         self.rows.into_iter()

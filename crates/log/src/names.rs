@@ -129,6 +129,15 @@ pub const SCHEMA_RECORD: &str = "spina.SchemaRegistered";
 /// Transactional id of whoever writes [`SCHEMAS_TOPIC`]: they shut each other out.
 pub const SCHEMAS_TRANSACTIONAL_ID: &str = "schemas";
 
+/// Topic of what was done with jobs, by whom and why, keyed by job. One partition.
+pub const JOBS_TOPIC: &str = "spina.jobs.v1";
+
+/// Full name of the Avro record that tells of it.
+pub const JOB_RECORD: &str = "spina.JobChanged";
+
+/// Transactional id of whoever writes [`JOBS_TOPIC`]: they shut each other out.
+pub const JOBS_TRANSACTIONAL_ID: &str = "jobs";
+
 /// Whether a topic is Spina's alone: nobody else writes there or needs to read it.
 pub fn is_internal(topic: &str) -> bool {
     [SIGNALS_TOPIC, SAGA_INBOX_TOPIC].contains(&topic)

@@ -31,6 +31,9 @@ pub struct ProjectorMetrics {
     rebuild_total: Family<Label, Gauge>,
     told: Family<Label, Counter>,
     topic_silent: Family<Label, Gauge>,
+    audited: Family<Label, Counter>,
+    drifted: Family<Label, Gauge>,
+    mended: Family<Label, Counter>,
 }
 
 /// The metrics of one model.
@@ -58,6 +61,12 @@ pub struct ModelMetrics {
     pub told: Counter,
     /// 1 while the model's topic cannot be written.
     pub topic_silent: Gauge,
+    /// Rows that audits compared with the log.
+    pub audited_rows: Counter,
+    /// Rows that the last audit found to be not what the log says.
+    pub drifted_rows: Gauge,
+    /// Rows that were replaced because of that.
+    pub mended_rows: Counter,
 }
 
 impl ProjectorMetrics {
@@ -75,6 +84,9 @@ impl ProjectorMetrics {
             rebuild_total: Family::default(),
             told: Family::default(),
             topic_silent: Family::default(),
+            audited: Family::default(),
+            drifted: Family::default(),
+            mended: Family::default(),
         };
         let registered = families.clone();
         metrics.register(move |registry| {
@@ -98,6 +110,13 @@ impl ProjectorMetrics {
             registry.register("rebuild_total", "Offsets that the rebuild has to pass", registered.rebuild_total);
             registry.register("topic_records", "Records written to the model's topic", registered.told);
             registry.register("topic_silent", "1 while the model's topic cannot be written", registered.topic_silent);
+            registry.register("audited_rows", "Rows compared with the log", registered.audited);
+            registry.register(
+                "drifted_rows",
+                "Rows that the last audit found to differ from the log",
+                registered.drifted,
+            );
+            registry.register("mended_rows", "Rows replaced by what the log says", registered.mended);
         });
         families
     }
@@ -117,6 +136,9 @@ impl ProjectorMetrics {
             rebuild_total: self.rebuild_total.get_or_create(&label).clone(),
             told: self.told.get_or_create(&label).clone(),
             topic_silent: self.topic_silent.get_or_create(&label).clone(),
+            audited_rows: self.audited.get_or_create(&label).clone(),
+            drifted_rows: self.drifted.get_or_create(&label).clone(),
+            mended_rows: self.mended.get_or_create(&label).clone(),
         }
     }
 }

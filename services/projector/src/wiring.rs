@@ -22,9 +22,9 @@ use crate::config::ProjectorConfig;
 use crate::http::{self, Behind};
 use crate::intake;
 use crate::metrics::ProjectorMetrics;
-use crate::project::{Definition, Ends, Handle, Handles, ModelTask, Neighbours, Parts, Request, Voice, load};
+use crate::project::{Auditor, Definition, Ends, Handle, Handles, ModelTask, Neighbours, Parts, Request, Voice, load};
 use crate::publish;
-use crate::replay::{Watch, Works};
+use crate::replay::{Notices, Watch, Works};
 
 /// Pause between tries to reach a server.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
         definitions.into_iter().map(|definition| announce(&ctx, &handles, &metrics, definition)).collect();
     ctx.readiness.set("servers", Condition::not_ready("connecting"));
     let behind = Arc::new(std::sync::OnceLock::new());
-    let (started, connected) = (ctx.clone(), Arc::clone(&behind));
+    let (started, connected, known) = (ctx.clone(), Arc::clone(&behind), handles.clone());
     ctx.tasks.spawn("start", async move {
         let Some(servers) = connect(&started, &readings).await else { return Ok(()) };
         connected.get_or_init(|| Behind {
@@ -76,7 +76,9 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
             contexts: names.clone(),
             published: topics,
         });
-        started.tasks.spawn("jobs", watch(&started, &servers, names).run());
+        started.tasks.spawn("jobs", watch(&started, &servers, names, known).run());
+        let (store, voice, stopping) = (servers.store.clone(), servers.voice.clone(), started.shutdown.stopping());
+        started.tasks.spawn("job notices", Notices { store, voice, stopping }.run());
         started.readiness.set("servers", Condition::Ready);
         for context in waiting {
             let (ctx, servers) = (started.clone(), servers.clone());
@@ -145,13 +147,14 @@ async fn try_connect(ctx: &Context<ProjectorConfig>, readings: Readings) -> anyh
 }
 
 /// What works on replay jobs of these contexts.
-fn watch(ctx: &Context<ProjectorConfig>, servers: &Servers, contexts: Vec<ContextName>) -> Watch {
+fn watch(ctx: &Context<ProjectorConfig>, servers: &Servers, contexts: Vec<ContextName>, handles: Handles) -> Watch {
     let works = Works {
         store: servers.store.clone(),
         log: LogConfig::new(&ctx.config.common.kafka, "projector-replay"),
         admin: Arc::clone(&servers.admin),
         schemas: servers.schemas.clone(),
         contexts: contexts.iter().map(ToString::to_string).collect(),
+        handles,
     };
     Watch::new(works, ctx.config.jobs_max, ctx.tasks.clone(), ctx.shutdown.stopping())
 }
@@ -183,6 +186,8 @@ async fn begin(ctx: Context<ProjectorConfig>, servers: Servers, waiting: Waiting
             metrics: handle.metrics.clone(),
             feed: Arc::clone(&handle.feed),
         });
+        let (schemas, partitions) = (servers.schemas.clone(), definition.partitions);
+        handle.auditor.get_or_init(|| Auditor::new(Arc::clone(&parts), schemas, partitions, &handle));
         let neighbours = Neighbours {
             parts,
             partitions: definition.partitions,

@@ -11,6 +11,7 @@
 
 mod compare;
 mod log;
+mod model;
 mod sample;
 #[cfg(test)]
 mod samples;
@@ -51,7 +52,10 @@ const HELP_LOG: &str = "the log is the truth and cannot be repaired from here; `
 /// event byte for byte, and with the index of streams; counts all archived events of every partition. Exit code 1 if
 /// something does not fit. Memory is that of the chosen streams.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    of: Option<Of>,
     /// Context [default: the only one]
     context: Option<ContextName>,
     /// How many streams
@@ -73,9 +77,18 @@ pub struct Args {
     reach: Reach,
 }
 
+/// What is audited if not snapshots and archive.
+#[derive(Debug, clap::Subcommand)]
+enum Of {
+    Model(model::ModelArgs),
+}
+
 impl Args {
     /// Reads, compares and tells. The exit code says whether everything fits.
     pub async fn run(self, format: Format) -> Result<ExitCode> {
+        if let Some(Of::Model(args)) = self.of {
+            return args.run(format).await;
+        }
         let context = match &self.context {
             Some(context) => context.clone(),
             None => InContext::any().resolve(&self.reach.client()?).await?,

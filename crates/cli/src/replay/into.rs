@@ -20,6 +20,8 @@ pub enum Into {
     Topic(String),
     /// An HTTP endpoint.
     Url(String),
+    /// A read model of the context.
+    Projection(String),
 }
 
 impl FromStr for Into {
@@ -28,8 +30,9 @@ impl FromStr for Into {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("topic", topic)) if !topic.is_empty() => Ok(Self::Topic(topic.to_owned())),
+            Some(("projection", model)) if !model.is_empty() => Ok(Self::Projection(model.to_owned())),
             Some(("http" | "https", _)) => Ok(Self::Url(text.to_owned())),
-            _ => Err(format!("`{text}` is neither topic:NAME nor an http:// or https:// address")),
+            _ => Err(format!("`{text}` is neither topic:NAME nor projection:MODEL nor an http:// or https:// address")),
         }
     }
 }
@@ -37,8 +40,9 @@ impl FromStr for Into {
 /// What a job is asked for beside which events.
 #[derive(Debug, clap::Args)]
 pub struct Ask {
-    /// Replay into a topic, exactly once, or to an endpoint, instead of printing; the projector does it
-    #[arg(long, value_name = "topic:NAME|URL")]
+    /// Replay into a topic, exactly once, to an endpoint, or into a read model, whose rows are then made anew where the
+    /// events touch them, instead of printing; the projector does it
+    #[arg(long, value_name = "topic:NAME|projection:MODEL|URL")]
     pub into: Option<Into>,
     /// Only what the log has up to this token
     #[arg(long, value_name = "TOKEN", requires = "into")]
@@ -65,6 +69,7 @@ impl Ask {
         match into {
             Into::Topic(topic) => which["topic"] = json!(topic),
             Into::Url(url) => which["url"] = json!(url),
+            Into::Projection(model) => which["projection"] = json!(model),
         }
         which["until"] = json!(self.until);
         which["dry_run"] = json!(self.dry_run);
@@ -89,7 +94,8 @@ mod tests {
     fn a_target_is_a_topic_or_an_address() {
         assert_eq!("topic:flights.copy".parse(), Ok(Into::Topic("flights.copy".into())));
         assert_eq!("http://localhost:1/x".parse(), Ok(Into::Url("http://localhost:1/x".into())));
-        for text in ["flights.copy", "topic:", "ftp://x", ""] {
+        assert_eq!("projection:aircraft".parse(), Ok(Into::Projection("aircraft".into())));
+        for text in ["flights.copy", "topic:", "projection:", "ftp://x", ""] {
             assert!(text.parse::<Into>().is_err(), "{text}");
         }
     }

@@ -1,12 +1,15 @@
 //! Long work that people ask for. What is kept here is for people and for whoever goes on with it; that nothing is done
 //! twice does not rest on it.
 
+mod notices;
 mod read;
 mod work;
 
 use serde_json::Value;
 use spina_core::Timestamp;
 use uuid::Uuid;
+
+pub use notices::JobNotice;
 
 /// Most jobs of a list.
 pub const JOBS_LIST_MAX: u32 = 1000;

@@ -97,22 +97,17 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a job that is still wanted and in the caller's hand, and lets go of it.
+    /// Ends a job that is still wanted and in the caller's hand, and lets go of it. What is said about it is kept; of one
+    /// that failed it is the error.
     ///
     /// # Errors
     /// When the database cannot be asked.
-    pub async fn end_job(
-        &self,
-        id: Uuid,
-        epoch: i64,
-        state: JobState,
-        by: &str,
-        error: Option<&str>,
-    ) -> Result<(), StoreError> {
+    pub async fn end_job(&self, id: Uuid, epoch: i64, state: JobState, by: &str, said: &str) -> Result<(), StoreError> {
+        let error = (state == JobState::Failed).then_some(said);
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         if transaction.execute(END, &[&id, &epoch, &state.name(), &error]).await? == 1 {
-            log(&transaction, id, state.name(), by, error.unwrap_or_default()).await?;
+            log(&transaction, id, state.name(), by, said).await?;
         } else {
             transaction.execute(RELEASE, &[&id, &epoch]).await?;
         }

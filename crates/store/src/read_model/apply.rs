@@ -27,6 +27,8 @@ pub struct RowBatch {
     letters: LetterChanges,
     /// Whether the model's topic is to be told.
     told: bool,
+    /// Whether a person waits for it.
+    asked_for: bool,
 }
 
 /// Changes by key.
@@ -55,7 +57,7 @@ impl From<Batch> for RowBatch {
         }
         rows.sort_unstable_by(by_key);
         children.iter_mut().for_each(|rows| rows.sort_unstable_by(by_key));
-        Self { rows, children, letters: LetterChanges::default(), told: false }
+        Self { rows, children, letters: LetterChanges::default(), told: false, asked_for: false }
     }
 }
 
@@ -79,9 +81,21 @@ impl RowBatch {
         self
     }
 
+    /// The same rows, which a person waits for: they survive a crash of the database.
+    #[must_use]
+    pub fn asked_for(mut self) -> Self {
+        self.asked_for = true;
+        self
+    }
+
     /// The keys of the rows, also of those whose children change.
     pub fn keys(&self) -> impl Iterator<Item = &[Cell]> {
         self.rows.iter().map(|(key, _)| key.as_slice())
+    }
+
+    /// The rows, without their children.
+    pub(super) fn rows(&self) -> &[(Vec<Cell>, RowChange)] {
+        &self.rows
     }
 
     /// Number of rows, those whose children change among them.
@@ -102,8 +116,8 @@ const MOVE_CHECKPOINT: &str = "UPDATE spina.models SET next_offsets = $5, paused
 
 impl Store {
     /// Applies a batch that leads from the lease's offsets to `next_offsets`. `synchronous_commit` is off: a crash of
-    /// the database loses rows and checkpoint together, and the log gives them again. Only what a person asked to be done
-    /// with dead letters is waited for.
+    /// the database loses rows and checkpoint together, and the log gives them again. Only what a person waits for, such
+    /// as what is done with dead letters, survives that.
     ///
     /// After an error it is not known whether the batch was committed; [`Store::resume_model`] finds out.
     pub async fn apply(
@@ -120,7 +134,7 @@ impl Store {
             client.statement_cache.clear();
         }
         let transaction = client.transaction().await?;
-        if !batch.letters.is_asked_for() {
+        if !batch.asked_for && !batch.letters.is_asked_for() {
             transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
         }
         let (context, slot_name) = (name.context.as_str(), slot.name());
@@ -150,7 +164,7 @@ impl Store {
     }
 }
 
-async fn write(
+pub(super) async fn write(
     transaction: &Transaction<'_>,
     table: &str,
     shape: &ModelShape,

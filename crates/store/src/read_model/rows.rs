@@ -129,6 +129,20 @@ pub(super) fn by_keys<'a>(table: &str, shape: &ModelShape, keys: &[&'a [Cell]]) 
     Ok(Statement { sql, arrays: columns.arrays })
 }
 
+/// Reads rows by key as JSON with all columns, in the order of the keys; null where there is no row.
+pub(super) fn whole<'a>(table: &str, shape: &ModelShape, keys: &[&'a [Cell]]) -> Result<Statement<'a>, StoreError> {
+    let rows: Vec<Row<'a>> = keys.iter().map(|key| (*key, &[][..])).collect();
+    let columns = Columns::of_key(shape, &rows)?;
+    let wanted = columns.names.iter().zip(&columns.selects).map(|(name, value)| format!("t.{name} = {value}"));
+    let sql = format!(
+        "SELECT to_jsonb(t) FROM UNNEST({}) WITH ORDINALITY AS u ({}, place) LEFT JOIN {table} AS t ON {} ORDER BY place",
+        columns.unnest.join(", "),
+        columns.aliases().join(", "),
+        wanted.collect::<Vec<_>>().join(" AND "),
+    );
+    Ok(Statement { sql, arrays: columns.arrays })
+}
+
 /// What is inserted, column by column.
 struct Columns<'a> {
     names: Vec<String>,

@@ -1,5 +1,6 @@
 //! The HTTP API: read models, and the projections that fill them.
 
+mod audits;
 mod changes;
 mod children;
 mod dead_letters;
@@ -48,6 +49,7 @@ const FOLLOWERS_MAX: usize = 256;
         projections::rebuild,
         projections::pause,
         projections::resume,
+        audits::audit,
         rebuilds::pause,
         rebuilds::resume,
         rebuilds::cancel,
@@ -122,7 +124,10 @@ pub fn api(
     draining: CancellationToken,
 ) -> Api {
     let served = Served { handles, behind, followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)), draining };
-    let following = Router::new().route("/v1/{context}/models/{model}/changes", get(changes::follow));
+    // Not bound to the time that other requests have.
+    let lasting = Router::new()
+        .route("/v1/{context}/models/{model}/changes", get(changes::follow))
+        .route("/v1/projections/{context}/{model}/audit", post(audits::audit));
     let routes = Router::new()
         .route("/v1/{context}/models/{model}", get(models::list_rows))
         .route("/v1/{context}/models/{model}/{key}", get(models::get_row))
@@ -151,5 +156,5 @@ pub fn api(
         .route("/v1/jobs/{id}/resume", post(jobs::resume))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
         .with_state(served.clone());
-    Api::new(description).routes(routes).streaming(following.with_state(served))
+    Api::new(description).routes(routes).streaming(lasting.with_state(served))
 }

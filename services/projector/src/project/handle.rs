@@ -1,6 +1,6 @@
 //! What the rest of the process sees of a model: state, progress, commands.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use spina_core::{Join, ModelShape, Token};
@@ -9,9 +9,10 @@ use spina_store::dead_letters::Decision;
 use spina_store::read_model::ModelName;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::audit::Auditor;
 use super::ends::behind;
 use super::feed::Feed;
-use super::fill::{Order, Settled};
+use super::fill::{Errand, Mend, Order, Settled};
 use super::status::{Progress, Rebuild, RebuildState, State, Status};
 use crate::metrics::ModelMetrics;
 
@@ -69,8 +70,8 @@ pub enum WaitError {
 pub enum Request {
     /// A command, and where its answer goes.
     Steer(Command, oneshot::Sender<Result<(), CommandError>>),
-    /// Something to be done with dead letters.
-    Settle(Order),
+    /// Something for the live fill to do between two batches.
+    Run(Errand),
 }
 
 /// A model as the rest of the process sees it.
@@ -86,6 +87,8 @@ pub struct Handle {
     pub metrics: ModelMetrics,
     /// Which rows have changed.
     pub feed: Arc<Feed>,
+    /// Holds the table against the log; empty until the servers have answered.
+    pub auditor: OnceLock<Auditor>,
     readiness: Readiness,
     status: watch::Sender<Status>,
     progress: watch::Sender<Progress>,
@@ -108,7 +111,9 @@ impl Handle {
         let progress = watch::Sender::new(Progress::default());
         let shape = RwLock::new(None);
         let feed = Arc::default();
-        let handle = Self { name, topic, joins, metrics, feed, readiness, status, progress, shape, requests: sender };
+        let auditor = OnceLock::new();
+        let handle =
+            Self { name, topic, joins, metrics, feed, auditor, readiness, status, progress, shape, requests: sender };
         handle.set_state(State::Starting);
         (Arc::new(handle), requests)
     }
@@ -223,8 +228,14 @@ impl Handle {
         let gone = || CommandError::Unavailable("the model has stopped; list the letters again".to_owned());
         let (answer, answered) = oneshot::channel();
         let order = Order { decided, keys, answer };
-        self.requests.send(Request::Settle(order)).await.map_err(|_| gone())?;
+        self.requests.send(Request::Run(Errand::Letters(order))).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+
+    /// Has rows replaced. The answer goes where the errand says.
+    pub async fn mend(&self, mend: Mend) -> Result<(), CommandError> {
+        let gone = |_| CommandError::Unavailable("the model is stopping".to_owned());
+        self.requests.send(Request::Run(Errand::Rows(mend))).await.map_err(gone)
     }
 
     /// Waits until the live table includes what the token names.

@@ -11,6 +11,7 @@
 //!       the next batch is gathered while the one before is being written
 //! ```
 
+mod audit;
 mod decode;
 mod ends;
 mod failure;
@@ -25,6 +26,7 @@ mod status;
 mod task;
 mod topic;
 
+pub use audit::{AllKeys, AuditError, Auditor, Choice, Drift, PassError, Toucher};
 pub use ends::{Ends, behind};
 pub use feed::{Follower, Keys, Told};
 pub use fill::{Parts, Settled, record_of};

@@ -1,15 +1,17 @@
-//! Replay jobs: events of the log once more, to a topic or an HTTP endpoint.
+//! Replay jobs: events of the log once more, to a topic, an HTTP endpoint or a read model.
 //!
 //! ```text
-//! POST /v1/jobs ─▶ spina.jobs ─▶ Watch claims ─▶ Runner: log ─▶ selection ─▶ pace ─▶ Outlet (topic, HTTP, or only counted)
+//! POST /v1/jobs ─▶ spina.jobs ─▶ Watch claims ─▶ Runner: log ─▶ selection ─▶ pace ─▶ Outlet (topic, HTTP, model, or only counted)
 //!                                                 │ fence, read back what was written, go on (ADR 0028)
 //! ```
 //!
 //! A job reads the log by itself: no consumer group is touched. What it is to do and how far it is lies in the database;
 //! any process may go on with it.
 
+mod notices;
 mod outlet;
 mod post;
+mod remake;
 mod runner;
 mod topic;
 mod watch;
@@ -17,6 +19,7 @@ mod watch;
 use serde::{Deserialize, Serialize};
 use spina_core::Selection;
 
+pub use notices::Notices;
 pub use watch::{Watch, Works};
 
 /// What a replay job is to do.
@@ -40,6 +43,8 @@ pub enum Target {
     Topic(String),
     /// An HTTP endpoint: each event at least once, in order.
     Http(String),
+    /// A read model of the context: the rows that the events touch are made anew.
+    Projection(String),
 }
 
 /// Why a run ended early.

@@ -5,6 +5,7 @@ use spina_store::jobs::JobProgress;
 
 use super::Trouble;
 use super::post::Post;
+use super::remake::Remaking;
 use super::topic::Copying;
 
 /// Takes events, in the order of the log.
@@ -15,6 +16,8 @@ pub enum Outlet {
     Topic(Copying),
     /// Posts to an endpoint.
     Http(Post),
+    /// Remakes rows of a read model.
+    Projection(Box<Remaking>),
 }
 
 impl Outlet {
@@ -30,10 +33,19 @@ impl Outlet {
         match self {
             Self::Nowhere => {}
             Self::Topic(copying) => copying.write(events, progress).await?,
+            Self::Projection(remaking) => remaking.touch(&events).await?,
             Self::Http(post) => return post.send(events, next_offsets, progress).await,
         }
         progress.next_offsets = next_offsets.to_vec();
         progress.matched += count;
         Ok(())
+    }
+
+    /// All events were taken; what there is to say about it.
+    pub async fn finish(&mut self) -> Result<String, Trouble> {
+        match self {
+            Self::Nowhere | Self::Topic(_) | Self::Http(_) => Ok(String::new()),
+            Self::Projection(remaking) => remaking.finish().await,
+        }
     }
 }

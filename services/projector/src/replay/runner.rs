@@ -8,13 +8,16 @@ use spina_core::Token;
 use spina_log::{Fetched, LaneFactory, LogReader, ReaderOptions, Start, names};
 use spina_runtime::shutdown::sleep;
 use spina_store::jobs::{Job, JobState};
+use spina_store::read_model::ModelName;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outlet::Outlet;
 use super::post::Post;
+use super::remake::Remaking;
 use super::topic::{Copying, from_log};
 use super::{Spec, Target, Trouble, Works};
+use crate::project::{Handle, State};
 
 /// How often progress is noted, and how late a person's word is heard.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
@@ -29,7 +32,8 @@ const WINDOWS_PER_SECOND: u32 = 10;
 
 /// How a run ended well.
 enum Ended {
-    Done,
+    /// With what there is to say about it.
+    Done(String),
     /// A person wants it to rest or to end, or the process stops.
     LetGo,
 }
@@ -62,7 +66,7 @@ impl Runner {
         let by = "projector";
         let ended = loop {
             let trouble = match self.attempt().await {
-                Ok(Ended::Done) => break self.works.store.end_job(id, epoch, JobState::Done, by, None).await,
+                Ok(Ended::Done(said)) => break self.works.store.end_job(id, epoch, JobState::Done, by, &said).await,
                 Ok(Ended::LetGo) => break self.works.store.release_job(id, epoch).await,
                 Err(trouble) => trouble,
             };
@@ -70,7 +74,7 @@ impl Runner {
                 Trouble::Lost => return tracing::info!(job = %id, "another process has taken the job over"),
                 Trouble::Final(error) => {
                     tracing::warn!(job = %id, error, "the job has failed");
-                    break self.works.store.end_job(id, epoch, JobState::Failed, by, Some(&error)).await;
+                    break self.works.store.end_job(id, epoch, JobState::Failed, by, &error).await;
                 }
                 Trouble::Passing(error) => {
                     tracing::warn!(job = %id, error, "the job is begun again where it was");
@@ -92,6 +96,10 @@ impl Runner {
         if !self.save().await? {
             return Ok(Ended::LetGo);
         }
+        if self.is_elsewhere() {
+            sleep(&self.stopping, RETRY_PAUSE).await;
+            return Ok(Ended::LetGo);
+        }
         let mut outlet = self.outlet().await?;
         let context = self.job.context.parse().map_err(|_| Trouble::Final("its context has no name".to_owned()))?;
         let progress = &self.job.progress;
@@ -99,8 +107,7 @@ impl Runner {
         let starts: Vec<_> = ranges.filter(|(_, (next, end))| next < end).map(|(p, (next, _))| (p, *next)).collect();
         let mut pending = Pending { events: Vec::new(), bytes: 0, next_offsets: progress.next_offsets.clone() };
         if starts.is_empty() {
-            self.save().await?;
-            return Ok(Ended::Done);
+            return self.done(&mut outlet).await;
         }
         let starts = starts.into_iter().map(|(partition, next)| (partition, Start::At(next))).collect();
         let topic = names::events_topic(&context);
@@ -128,8 +135,7 @@ impl Runner {
                 () = self.stopping.cancelled() => {}
             }
             if self.job.progress.next_offsets.iter().zip(&self.job.ends).all(|(next, end)| next >= end) {
-                self.save().await?;
-                return Ok(Ended::Done);
+                return self.done(&mut outlet).await;
             }
             if !self.goes_on().await? {
                 return Ok(Ended::LetGo);
@@ -137,9 +143,33 @@ impl Runner {
         }
     }
 
+    async fn done(&mut self, outlet: &mut Outlet) -> Result<Ended, Trouble> {
+        let said = outlet.finish().await?;
+        self.save().await?;
+        Ok(Ended::Done(said))
+    }
+
+    /// The model that the job is for.
+    fn model(&self, model: &str) -> Option<Arc<Handle>> {
+        let name = ModelName { context: self.job.context.parse().ok()?, model: model.to_owned() };
+        self.works.handles.get(&name).map(|(handle, _)| handle)
+    }
+
+    /// Whether the job is for a model that another process fills: that one should have it.
+    fn is_elsewhere(&self) -> bool {
+        let Target::Projection(model) = &self.spec.target else { return false };
+        self.model(model).is_some_and(|handle| handle.status().state == State::Superseded)
+    }
+
     async fn outlet(&mut self) -> Result<Outlet, Trouble> {
         let job = self.job.id.to_string();
         Ok(match &self.spec.target {
+            Target::Projection(model) => {
+                let unknown = || Trouble::Final(format!("there is no model {model}"));
+                let (handle, replaces) = (self.model(model).ok_or_else(unknown)?, !self.spec.dry_run);
+                let Job { starts, progress, .. } = &mut self.job;
+                Outlet::Projection(Box::new(Remaking::begin(handle, replaces, starts, progress).await?))
+            }
             _ if self.spec.dry_run => Outlet::Nowhere,
             Target::Http(url) => Outlet::Http(Post::new(url, job, self.works.schemas.clone())?),
             Target::Topic(topic) => {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::Spec;
 use super::runner::Runner;
+use crate::project::Handles;
 
 /// How often jobs are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -31,6 +32,8 @@ pub struct Works {
     pub schemas: SchemaCache,
     /// Contexts whose jobs are worked on here.
     pub contexts: Vec<String>,
+    /// The models that are filled here.
+    pub handles: Handles,
 }
 
 /// Claims jobs and has them worked on.
@@ -79,7 +82,7 @@ async fn work(works: Arc<Works>, job: Job, stopping: CancellationToken) {
         Ok(spec) => Runner::new(works, job, spec, stopping).run().await,
         Err(error) => {
             let error = format!("this program does not know such jobs: {error}");
-            let ended = works.store.end_job(job.id, job.epoch, JobState::Failed, "projector", Some(&error)).await;
+            let ended = works.store.end_job(job.id, job.epoch, JobState::Failed, "projector", &error).await;
             if let Err(error) = ended {
                 tracing::warn!(job = %job.id, %error, "could not let go of a job");
                 sleep(&stopping, LOOK_INTERVAL).await;

@@ -219,7 +219,7 @@ fn unlisted(contexts: &[ContextDef], schemas: &Schemas) -> Vec<Problem> {
             events.chain(context.commands().map(|(_, command)| &command.name)).map(|name| context.record_name(name))
         })
         .chain(contexts.iter().flat_map(published::records))
-        .chain([REPLY_RECORD, names::SCHEMA_RECORD].map(str::to_owned))
+        .chain([REPLY_RECORD, names::SCHEMA_RECORD, names::JOB_RECORD].map(str::to_owned))
         .chain(spina_core::unique::RECORDS.map(str::to_owned))
         .chain(correlation::records())
         .chain(sagas::RECORDS.map(|(_, record)| record.to_owned()))

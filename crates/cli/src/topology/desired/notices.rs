@@ -1,22 +1,26 @@
-//! The topic that tells of registered schemas. It is asked for where `schemas/spina` has its record.
+//! The topics that tell of registered schemas and of jobs. Each is asked for where `schemas/spina` has its record.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use spina_codec::registry::subject;
-use spina_log::names::{SCHEMA_RECORD, SCHEMAS_TOPIC};
+use spina_log::names::{JOB_RECORD, JOBS_TOPIC, SCHEMA_RECORD, SCHEMAS_TOPIC};
 
 use super::topics::{self, Purpose};
 use super::{Desired, DesiredSubject, Role, Schemas};
 
-/// Adds topic and subject. One partition: notices are in one order.
+const NOTICES: [(&str, &str); 2] = [(SCHEMAS_TOPIC, SCHEMA_RECORD), (JOBS_TOPIC, JOB_RECORD)];
+
+/// Adds topics and subjects. One partition each: notices are in one order.
 pub fn add(desired: &mut Desired, topology_dir: &Path, schemas: &Schemas) {
-    let Some(schema) = schemas.get(SCHEMA_RECORD) else { return };
-    desired.topics.push(topics::single(SCHEMAS_TOPIC, Purpose::Events, &topology_dir.display().to_string()));
-    desired.subjects.push(DesiredSubject {
-        name: subject(SCHEMAS_TOPIC, SCHEMA_RECORD),
-        schema: Arc::clone(schema),
-        past: None,
-        role: Role::Record,
-    });
+    for (topic, record) in NOTICES {
+        let Some(schema) = schemas.get(record) else { continue };
+        desired.topics.push(topics::single(topic, Purpose::Events, &topology_dir.display().to_string()));
+        desired.subjects.push(DesiredSubject {
+            name: subject(topic, record),
+            schema: Arc::clone(schema),
+            past: None,
+            role: Role::Record,
+        });
+    }
 }

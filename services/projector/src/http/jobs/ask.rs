@@ -35,6 +35,10 @@ pub(in crate::http) struct Asked {
     /// The endpoint to post to, each event at least once, if not to a topic.
     #[serde(default)]
     url: Option<String>,
+    /// The read model whose rows are made anew where the events touch them, if neither. Nothing counts twice: each such row
+    /// is folded from its first event on, and replaced if it differs.
+    #[serde(default)]
+    projection: Option<String>,
     /// Only events of these types, by name or in full.
     #[serde(default)]
     types: Vec<String>,
@@ -95,7 +99,7 @@ pub(in crate::http) async fn ask(
     let topic = names::events_topic(&context);
     let ends = behind.admin.ends(&topic).await.map_err(from_log)?;
     let (starts, ends) = (starts(&ends, &topic, asked.after.as_ref())?, stops(&ends, &topic, asked.until.as_ref())?);
-    let (target, target_next) = target(behind, &asked).await?;
+    let (target, target_next) = target(&served, behind, &asked).await?;
     let (by, reason) = (words(&asked.by), words(&asked.reason));
     let (rate, dry_run) = (asked.rate, asked.dry_run);
     let spec = Spec { selection: selection(behind, &context, asked), target, dry_run, rate };
@@ -144,13 +148,13 @@ fn selection(behind: &Behind, context: &ContextName, asked: Asked) -> Selection 
     }
 }
 
-async fn target(behind: &Behind, asked: &Asked) -> ApiResult<(Target, Vec<i64>)> {
+async fn target(served: &Served, behind: &Behind, asked: &Asked) -> ApiResult<(Target, Vec<i64>)> {
     let refused = |message: String| Err(ApiError::invalid("validation.target", message));
-    match (&asked.topic, &asked.url) {
-        (Some(topic), None) if is_written_by_us(topic, &behind.published) => {
+    match (&asked.topic, &asked.url, &asked.projection) {
+        (Some(topic), None, None) if is_written_by_us(topic, &behind.published) => {
             refused(format!("only Spina writes to {topic}: name a topic of your own"))
         }
-        (Some(topic), None) => {
+        (Some(topic), None, None) => {
             let missing = || ApiError::not_found(format!("topic {topic} does not exist: create it"));
             let found = behind.admin.describe(topic).await.map_err(from_log)?.ok_or_else(missing)?;
             if found.configs.get("cleanup.policy").is_some_and(|policy| policy.value.contains("compact")) {
@@ -159,14 +163,20 @@ async fn target(behind: &Behind, asked: &Asked) -> ApiResult<(Target, Vec<i64>)>
             let ends = behind.admin.ends(topic).await.map_err(from_log)?;
             Ok((Target::Topic(topic.clone()), ends.iter().map(|ends| ends.high).collect()))
         }
-        (None, Some(url)) if url.len() > URL_BYTES_MAX || reqwest::Url::parse(url).is_err() => {
+        (None, Some(url), None) if url.len() > URL_BYTES_MAX || reqwest::Url::parse(url).is_err() => {
             refused("url is not an address".to_owned())
         }
-        (None, Some(url)) if url.starts_with("http://") || url.starts_with("https://") => {
+        (None, Some(url), None) if url.starts_with("http://") || url.starts_with("https://") => {
             Ok((Target::Http(url.clone()), Vec::new()))
         }
-        (None, Some(_)) => refused("url begins with http:// or https://".to_owned()),
-        (None, None) | (Some(_), Some(_)) => refused("name a topic or a url".to_owned()),
+        (None, Some(_), None) => refused("url begins with http:// or https://".to_owned()),
+        (None, None, Some(model)) => {
+            served.model(&asked.context, model)?;
+            Ok((Target::Projection(model.clone()), Vec::new()))
+        }
+        (None, None, None) | (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+            refused("name a topic, a url or a projection, one of them".to_owned())
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::order::Order;
+use super::errand::Errand;
 use super::parking::{Parking, letter, order_key};
 use super::trouble::{Trouble, lease_lost, told};
 use super::{Ended, Fill, Goal, Parts, Report, with_verdict};
@@ -35,7 +35,7 @@ struct Attempt {
     pending: Pending,
     parking: Parking,
     writing: Option<(Writing, Gathered, Instant)>,
-    order: Option<Order>,
+    errand: Option<Errand>,
     last_write: Instant,
     next_check: Instant,
     /// Why nothing more is gathered.
@@ -81,7 +81,7 @@ impl Fill {
                     let batch = batch.unwrap_or(Err(LogError::Stopped("log reader")))?;
                     attempt.backlog = (batch.records.into(), batch.ends);
                 }
-                order = next_order(&mut self.orders), if attempt.order.is_none() => attempt.order = Some(order),
+                errand = next_errand(&mut self.errands), if attempt.errand.is_none() => attempt.errand = Some(errand),
                 () = tokio::time::sleep_until(due), if idle && !attempt.pending.is_empty() => {}
                 () = tokio::time::sleep_until(attempt.next_check), if idle && attempt.pending.is_empty() => {
                     self.check().await?;
@@ -98,8 +98,8 @@ impl Fill {
             if let Some(Held::Failed(failure)) = attempt.held.take_if(|held| matches!(held, Held::Failed(_))) {
                 return Err(Trouble::Final(failure));
             }
-            if let Some(order) = attempt.order.take() {
-                let done = self.carry_out(order, &mut attempt.parking).await;
+            if let Some(errand) = attempt.errand.take() {
+                let done = self.run_errand(errand, &mut attempt.parking).await;
                 attempt.tell_parked(report);
                 report.stored(&self.lease.next_offsets);
                 attempt.held = None;
@@ -113,7 +113,7 @@ impl Fill {
             return Ok(());
         }
         let due = attempt.pending.due(attempt.last_write, self.records_max);
-        if attempt.held.is_some() || attempt.order.is_some() || due <= Instant::now() {
+        if attempt.held.is_some() || attempt.errand.is_some() || due <= Instant::now() {
             let gathered = attempt.pending.take();
             self.parts.tell_undecodable(&gathered.letters).await?;
             attempt.writing = Some(self.write(gathered));
@@ -267,7 +267,7 @@ impl Attempt {
             pending: Pending::from(next_offsets),
             parking,
             writing: None,
-            order: None,
+            errand: None,
             last_write: Instant::now(),
             next_check: Instant::now() + CHECK_INTERVAL,
             held: None,
@@ -277,7 +277,7 @@ impl Attempt {
 
     /// Whether one more record may be taken.
     fn gathers(&self, records_max: usize) -> bool {
-        self.held.is_none() && self.order.is_none() && !self.pending.is_full(records_max)
+        self.held.is_none() && self.errand.is_none() && !self.pending.is_full(records_max)
     }
 
     fn park(&mut self, record: Fetched, refusal: Option<Refusal>) {
@@ -319,10 +319,10 @@ async fn finish(writing: &mut Option<(Writing, Gathered, Instant)>) -> Result<Ap
     }
 }
 
-/// The next order; pending for ever when nobody can give one any more.
-async fn next_order(orders: &mut mpsc::Receiver<Order>) -> Order {
-    match orders.recv().await {
-        Some(order) => order,
+/// The next errand; pending for ever when nobody can give one any more.
+async fn next_errand(errands: &mut mpsc::Receiver<Errand>) -> Errand {
+    match errands.recv().await {
+        Some(errand) => errand,
         None => std::future::pending().await,
     }
 }

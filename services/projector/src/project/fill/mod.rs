@@ -5,13 +5,15 @@
 //!
 //! ```text
 //! run: attempt, attempt, ...    each from the checkpoint; what one throws away the log gives again
-//! attempt: read -> take (parked? decided? project) -> Pending -> write, and orders of people between two batches
+//! attempt: read -> take (parked? decided? project) -> Pending -> write, and errands of people between two batches
 //! ```
 //!
 //! An event that the model cannot take is parked with its key while the live table is filled; a rebuild stops at it. A record
 //! that is no event is told to the dead letters of its topic, too.
 
 mod attempt;
+mod errand;
+mod mend;
 mod order;
 mod parking;
 mod trouble;
@@ -36,6 +38,8 @@ use super::failure::{Failure, Poison};
 use super::feed::Feed;
 use super::topic::Voice;
 use crate::metrics::ModelMetrics;
+pub use errand::Errand;
+pub use mend::Mend;
 pub use order::{Order, Settled};
 use parking::Parking;
 pub use parking::record_of;
@@ -43,8 +47,8 @@ use trouble::Trouble;
 
 /// First and longest pause after a neighbour did not answer.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// Orders that may wait for a batch to end.
-const ORDERS_MAX: usize = 8;
+/// Errands that may wait for a batch to end.
+const ERRANDS_MAX: usize = 8;
 
 /// What a fill works with.
 #[derive(Clone)]
@@ -128,7 +132,7 @@ pub struct Fill {
     slot: Slot,
     lease: Lease,
     decoder: Decoder,
-    orders: mpsc::Receiver<Order>,
+    errands: mpsc::Receiver<Errand>,
     /// Most records of a batch for now: less while the one that the database refuses is searched.
     records_max: usize,
     /// The event that the database refuses, once it is found.
@@ -136,11 +140,11 @@ pub struct Fill {
 }
 
 impl Fill {
-    /// A fill that goes on from the lease, and where it takes orders.
-    pub fn new(parts: Arc<Parts>, slot: Slot, lease: Lease, decoder: Decoder) -> (Self, mpsc::Sender<Order>) {
-        let (sender, orders) = mpsc::channel(ORDERS_MAX);
+    /// A fill that goes on from the lease, and where it takes errands.
+    pub fn new(parts: Arc<Parts>, slot: Slot, lease: Lease, decoder: Decoder) -> (Self, mpsc::Sender<Errand>) {
+        let (sender, errands) = mpsc::channel(ERRANDS_MAX);
         let records_max = parts.batch_records_max;
-        (Self { parts, slot, lease, decoder, orders, records_max, condemned: None }, sender)
+        (Self { parts, slot, lease, decoder, errands, records_max, condemned: None }, sender)
     }
 
     /// Where it stands.
@@ -213,7 +217,7 @@ impl Fill {
 }
 
 /// The record as it is to be read.
-fn with_verdict<'r>(record: &'r Fetched, verdict: Option<&Verdict>) -> Cow<'r, Fetched> {
+pub fn with_verdict<'r>(record: &'r Fetched, verdict: Option<&Verdict>) -> Cow<'r, Fetched> {
     match verdict {
         Some(Verdict::Edit(value)) => Cow::Owned(Fetched { value: Some(value.clone().into()), ..record.clone() }),
         Some(Verdict::LeaveOut) | None => Cow::Borrowed(record),

@@ -5,24 +5,19 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
 use super::ModelTask;
-use crate::project::fill::{Order, Parts};
+use crate::project::fill::{Errand, Parts};
 use crate::project::handle::{Command, CommandError};
 use crate::project::status::{RebuildState, State};
 
 impl ModelTask {
-    /// Dead letters are settled by whoever fills the live table, between two batches.
-    pub(super) fn pass_on(&self, order: Order) {
-        let (order, error) = match &self.live {
-            None => (order, conflict("the model is not running: resume it first")),
-            Some(live) => match live.orders.try_send(order) {
-                Ok(()) => return,
-                Err(TrySendError::Full(order) | TrySendError::Closed(order)) => {
-                    (order, CommandError::Unavailable("other letters are being settled".to_owned()))
-                }
-            },
+    /// Letters are settled and rows replaced by whoever fills the live table, between two batches.
+    pub(super) fn pass_on(&self, errand: Errand) {
+        let Some(live) = &self.live else {
+            return errand.refuse(conflict("the model is not running: resume it first"));
         };
-        // Whoever asked may have gone.
-        let _ = order.answer.send(Err(error));
+        if let Err(TrySendError::Full(errand) | TrySendError::Closed(errand)) = live.errands.try_send(errand) {
+            errand.refuse(CommandError::Unavailable("the model has other errands: try again".to_owned()));
+        }
     }
 
     pub(super) async fn obey(&mut self, command: Command, answer: oneshot::Sender<Result<(), CommandError>>) {

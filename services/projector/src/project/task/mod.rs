@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::decode::Decoder;
 use super::failure::Failure;
-use super::fill::{Ended, Fill, Goal, Order, Parts, Report};
+use super::fill::{Ended, Errand, Fill, Goal, Parts, Report};
 use super::handle::{Handle, Request};
 use super::report::LiveReport;
 use super::status::State;
@@ -52,7 +52,7 @@ pub struct ModelTask {
 struct Running {
     future: BoxFuture<'static, (Fill, Result<Ended, Failure>)>,
     stop: CancellationToken,
-    orders: mpsc::Sender<Order>,
+    errands: mpsc::Sender<Errand>,
 }
 
 /// What woke the task.
@@ -76,7 +76,7 @@ impl ModelTask {
             match self.next().await {
                 Woken::Stopping => break,
                 Woken::Request(Request::Steer(command, answer)) => self.obey(command, answer).await,
-                Woken::Request(Request::Settle(order)) => self.pass_on(order),
+                Woken::Request(Request::Run(errand)) => self.pass_on(errand),
                 Woken::Live(Ok(_)) => {}
                 Woken::Live(Err(failure)) => self.failed(&failure),
                 Woken::Rebuild(fill, Ok(Ended::Reached)) => self.caught_up(*fill).await,
@@ -187,9 +187,9 @@ impl ModelTask {
         // It may be another table than before, or one that another process has filled meanwhile.
         self.handle.feed.anything();
         let report = LiveReport(Arc::clone(&self.handle));
-        let (fill, orders) = self.fill(Slot::Live, lease);
+        let (fill, errands) = self.fill(Slot::Live, lease);
         let teller = parts.model.has_topic().then(|| Teller::new(parts, Arc::clone(&self.handle)));
-        self.live = Some(self.start(fill, orders, report, teller));
+        self.live = Some(self.start(fill, errands, report, teller));
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl ModelTask {
     fn start(
         &self,
         mut fill: Fill,
-        orders: mpsc::Sender<Order>,
+        errands: mpsc::Sender<Errand>,
         mut report: impl Report + 'static,
         teller: Option<Teller>,
     ) -> Running {
@@ -218,7 +218,7 @@ impl ModelTask {
             let (ended, ()) = tokio::join!(filling, telling);
             (fill, ended)
         });
-        Running { future, stop, orders }
+        Running { future, stop, errands }
     }
 
     /// Starts a fill that waits for something first; what that gives is held while it runs.
@@ -226,7 +226,7 @@ impl ModelTask {
         &self,
         wait: impl Future<Output = T> + Send + 'static,
         mut fill: Fill,
-        orders: mpsc::Sender<Order>,
+        errands: mpsc::Sender<Errand>,
         goal: Goal,
         mut report: impl Report + 'static,
     ) -> Running {
@@ -237,10 +237,10 @@ impl ModelTask {
             let ended = fill.run(&goal, &token, &mut report).await;
             (fill, ended)
         });
-        Running { future, stop, orders }
+        Running { future, stop, errands }
     }
 
-    fn fill(&self, slot: Slot, lease: Lease) -> (Fill, mpsc::Sender<Order>) {
+    fn fill(&self, slot: Slot, lease: Lease) -> (Fill, mpsc::Sender<Errand>) {
         let Neighbours { parts, schemas, .. } = &self.neighbours;
         let decoder = Decoder::new(Arc::clone(&parts.model), schemas.clone());
         Fill::new(Arc::clone(parts), slot, lease, decoder)

@@ -32,8 +32,8 @@ impl ModelTask {
         self.handle.set_rebuild(waiting);
         let turns = Arc::clone(&self.neighbours.rebuild_turns);
         let report = RebuildReport::new(Arc::clone(&self.handle), &lease);
-        let (fill, orders) = self.fill(Slot::Rebuild, lease);
-        self.rebuild = Some(self.start_after(turns.acquire_owned(), fill, orders, goal, report));
+        let (fill, errands) = self.fill(Slot::Rebuild, lease);
+        self.rebuild = Some(self.start_after(turns.acquire_owned(), fill, errands, goal, report));
     }
 
     /// Where the live table stands, if it stands and the shadow has not passed that; else the end of the log.

@@ -20,18 +20,22 @@ const KILLS: usize = 5;
 /// Longest that import and read models may go on without progress.
 const STALLED: Duration = Duration::from_secs(300);
 
-/// The lines to import, how many, and the days they are of: some days, or with `SPINA_TEST_YEAR` all of the year, as
+/// The lines to import, in a file, and the days they are of: some days, or with `SPINA_TEST_YEAR` all of the year, as
 /// `spina demo` has prepared them.
-fn lines(world: &World) -> (PathBuf, usize, Option<u32>) {
+fn lines(world: &World) -> (PathBuf, Option<u32>) {
     if std::env::var_os("SPINA_TEST_YEAR").is_none() {
-        let lines = imports::lines();
-        return (imports::file(world, &lines), lines.len(), Some(flights::days()));
+        return (imports::file(world, &imports::lines()), Some(flights::days()));
     }
     let prepared = |path: &PathBuf| path.to_string_lossy().ends_with("-year.ndjson");
     let files = fs::read_dir(flights::cache()).unwrap().map(|entry| entry.unwrap().path());
-    let file = files.filter(prepared).max().expect("`spina demo` has prepared the year once");
-    let text = fs::read(&file).unwrap();
-    (file, text.iter().filter(|byte| **byte == b'\n').count(), None)
+    (files.filter(prepared).max().expect("`spina demo` has prepared the year once"), None)
+}
+
+/// The lines cut into so many parts of about the same size, one after the other.
+fn cut(file: &Path, parts: usize) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    lines.chunks(lines.len().div_ceil(parts)).map(|part| part.join("\n")).collect()
 }
 
 /// How far the models are, all together, in records of the log.
@@ -42,26 +46,19 @@ async fn progress(database: &Database, world: &World) -> u64 {
     u64::try_from(row.get::<_, i64>(0)).unwrap()
 }
 
-/// Kills the projector whenever the models have come to another random place of their way.
-async fn kill_on_the_way(world: &mut World, kills: usize, events: usize, rng: &mut Rng) {
-    let database = Database::connect(&world.stack).await;
-    let way = u64::try_from(events * MODELS.len()).unwrap();
-    let mut places: Vec<u64> = (0..kills).map(|_| rng.between(1, way * 19 / 20)).collect();
-    places.sort_unstable();
-    let mut before = 0;
-    for place in places {
-        // At least a batch since the last kill, so that none hits a projector that has not begun.
-        let at = eventually_within(STALLED, "the models go on", async || {
-            let at = progress(&database, world).await;
-            (at >= place && at > before).then_some(at)
-        });
-        before = at.await;
-        assert!(before < way, "the models are on their way: {before} of {way}");
-        tokio::time::sleep(Duration::from_millis(rng.between(0, 30))).await;
-        let projector = world.projector.as_mut().unwrap();
-        projector.kill();
-        projector.start_again();
-    }
+/// Imports a part and kills the projector when it has begun to apply it. Only then does the next part come, so that no kill
+/// hits a projector that is idle.
+async fn import_and_kill(world: &mut World, database: &Database, part: &Path, rng: &mut Rng) {
+    let before = progress(database, world).await;
+    let importing = world.spina().args(["import", "--context", &world.context.name]).arg(part).spawn();
+    eventually_within(STALLED, "the models go on", async || (progress(database, world).await > before).then_some(()))
+        .await;
+    tokio::time::sleep(Duration::from_millis(rng.between(0, 30))).await;
+    let projector = world.projector.as_mut().unwrap();
+    projector.kill();
+    projector.start_again();
+    let imported = importing.ends().await;
+    assert!(imported.status.success(), "{imported:?}");
 }
 
 async fn caught_up(world: &World) {
@@ -99,14 +96,17 @@ async fn nasty_16_a_projector_killed_again_and_again_in_an_import_leaves_exact_r
     let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
     println!("seed {seed}");
     let mut world = World::with_projector("killed").await;
-    let (file, events, days) = lines(&world);
+    let (file, days) = lines(&world);
+    let database = Database::connect(&world.stack).await;
     let begun = Instant::now();
-    let importing = world.spina().args(["import", "--context", &world.context.name]).arg(&file).spawn();
-    kill_on_the_way(&mut world, kills, events, &mut Rng::new(seed)).await;
-    let imported = importing.ends().await;
-    assert!(imported.status.success(), "{imported:?}");
+    let mut rng = Rng::new(seed);
+    let part = world.stack.folder(&world.context.name).join("part.ndjson");
+    for lines in cut(&file, kills) {
+        fs::write(&part, lines).unwrap();
+        import_and_kill(&mut world, &database, &part, &mut rng).await;
+    }
     world.projector.as_mut().unwrap().ready().await;
     caught_up(&world).await;
     let took = begun.elapsed();
-    println!("{kills} kills in {events} events, {took:.0?}: {}", assert_exact(&world, &file, days));
+    println!("{kills} kills in {took:.0?}: {}", assert_exact(&world, &file, days));
 }

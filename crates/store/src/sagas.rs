@@ -1,14 +1,18 @@
 //! Sagas as they were last seen, for lists and for people. Lagging, and never read to decide anything.
 
+use std::fmt::Debug;
+
+use serde::Serialize;
 use serde_json::Value;
 use spina_core::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 
 use crate::{Store, StoreError};
 
-/// A saga.
+/// A saga. Its state is written from anything that is JSON when it is serialized.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SagaRow {
+pub struct SagaRow<S = Value> {
     /// Its id.
     pub id: String,
     /// Name of its definition.
@@ -22,7 +26,7 @@ pub struct SagaRow {
     /// When something last happened.
     pub changed_at: Timestamp,
     /// All of it.
-    pub state: Value,
+    pub state: S,
 }
 
 /// Which sagas are wanted.
@@ -49,14 +53,17 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be asked.
-    pub async fn show_sagas(&self, rows: &[SagaRow]) -> Result<(), StoreError> {
+    pub async fn show_sagas<S>(&self, rows: &[SagaRow<S>]) -> Result<(), StoreError>
+    where
+        S: Serialize + Debug + Sync,
+    {
         let client = self.client().await?;
         let bigint = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let texts = |of: fn(&SagaRow) -> &str| rows.iter().map(of).collect::<Vec<&str>>();
+        let texts = |of: fn(&SagaRow<S>) -> &str| rows.iter().map(of).collect::<Vec<&str>>();
         let versions: Vec<i64> = rows.iter().map(|row| i64::from(row.version)).collect();
         let events: Vec<i64> = rows.iter().map(|row| bigint(row.events)).collect();
         let changed: Vec<i64> = rows.iter().map(|row| row.changed_at.micros()).collect();
-        let states: Vec<&Value> = rows.iter().map(|row| &row.state).collect();
+        let states: Vec<Json<&S>> = rows.iter().map(|row| Json(&row.state)).collect();
         let (ids, definitions, statuses) =
             (texts(|row| &row.id), texts(|row| &row.definition), texts(|row| &row.status));
         client.execute(SHOW, &[&ids, &definitions, &versions, &statuses, &events, &changed, &states]).await?;

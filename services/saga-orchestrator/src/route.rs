@@ -13,7 +13,7 @@ use spina_runtime::processor::{self, Output, Processor, Stage};
 use tracing::error;
 
 use crate::definitions::Shared;
-use crate::wire::{Letter, Wire, saga_id};
+use crate::wire::{Beginning, Letter, Wire, saga_id};
 
 /// The processor has nothing to remember.
 pub struct Router;
@@ -102,7 +102,7 @@ impl Route {
                 Ok(Some((key, input))) => {
                     let definition = saga.plan.name.clone();
                     let id = saga_id(&definition, &key);
-                    letters.push(self.wire.letter(&id, &Letter::Start { definition, key, input }));
+                    letters.push(self.wire.letter(&id, &Letter::Start(Beginning { definition, key, input })));
                 }
                 Ok(None) => {}
                 Err(error) => error!(saga = saga.plan.name, event = event.headers.id, %error, "a saga cannot begin"),

@@ -17,10 +17,13 @@ use tracing::error;
 use crate::calls::{Call, Pace};
 use crate::definitions::Shared;
 use crate::metrics::{PartitionGauges, Tally};
-use crate::wire::{Letter, Wire};
+use crate::wire::{Beginning, Letter, Wire};
 
 /// Most sagas that are looked at in a batch because something is due; the next batch follows at once.
 const TIMERS_AT_ONCE_MAX: usize = 1_000;
+/// Records of the log between two snapshots, for each saga in the snapshot: writing snapshots is then a small part of
+/// writing the log, and a take-over folds no more than this.
+const RECORDS_PER_SAGA: usize = 4;
 
 /// An answer that comes straight to the owner: that of a call.
 pub type Answer = (String, Input);
@@ -124,8 +127,7 @@ impl Sagas {
 
     /// What is remembered, once at least so many records were written since the last time: more, if it is large.
     pub fn snapshot(&mut self, partition: i32, next_offset: i64, every: u64) -> Option<SagaSnapshot> {
-        // So that writing snapshots costs no more than writing the log.
-        let large = self.running.len() + self.ended.len() / 16;
+        let large = RECORDS_PER_SAGA * (self.running.len() + self.ended.len() / 16);
         if self.since_snapshot < every.max(large as u64) {
             return None;
         }
@@ -182,21 +184,21 @@ impl Sagas {
 
     fn take(&mut self, id: &str, letter: Letter, now: Timestamp, output: &mut Output<Effect>) {
         match letter {
-            Letter::Start { definition, key, input } => self.start(id, (&definition, &key), input, now, output),
+            Letter::Start(beginning) => self.start(id, beginning, now, output),
             Letter::Input(input) => self.react(id, &input, now, output),
         }
     }
 
-    fn start(&mut self, id: &str, what: (&str, &str), input: Fields, now: Timestamp, output: &mut Output<Effect>) {
+    fn start(&mut self, id: &str, beginning: Beginning, now: Timestamp, output: &mut Output<Effect>) {
         if self.running.contains_key(id) || self.ended.contains(&StreamKey::of(id)) {
             return;
         }
         let definitions = Arc::clone(&self.definitions);
-        let Some(saga) = definitions.latest(what.0) else {
+        let Some(saga) = definitions.latest(&beginning.definition) else {
             error!(saga = id, "a saga cannot begin: there is no such definition");
             return;
         };
-        let (state, events) = saga::start(&saga.plan, id, what.1, input, now);
+        let (state, events) = saga::start(&saga.plan, id, &beginning.key, beginning.input, now);
         self.put(&saga.plan, state, events, 0, now, output);
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use spina_codec::Headers;
 use spina_codec::catalog::SchemaCache;
 use spina_codec::frame;
@@ -21,21 +21,47 @@ use spina_log::{Admin, Fetched, NewRecord, names};
 use crate::definitions::Definitions;
 
 /// What reaches a saga, as it lies in the inbox.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind", content = "data")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Letter {
     /// It is to begin, unless it has.
-    Start {
-        /// Its definition.
-        definition: String,
-        /// What it is about.
-        key: String,
-        /// What it begins with.
-        input: Fields,
-    },
+    Start(Beginning),
     /// Something for a saga that runs.
     Input(Input),
 }
+
+/// What a saga begins with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Beginning {
+    /// Its definition.
+    pub definition: String,
+    /// What it is about.
+    pub key: String,
+    /// What it begins with.
+    pub input: Fields,
+}
+
+impl Letter {
+    /// Its kind and its data, as JSON.
+    fn written(&self) -> (&'static str, String) {
+        let (kind, data) = match self {
+            Self::Start(beginning) => (START, serde_json::to_string(beginning)),
+            Self::Input(input) => (INPUT, serde_json::to_string(input)),
+        };
+        (kind, data.unwrap_or_default())
+    }
+
+    fn read(kind: &str, data: &str) -> anyhow::Result<Self> {
+        match kind {
+            START => Ok(Self::Start(serde_json::from_str(data)?)),
+            INPUT => Ok(Self::Input(serde_json::from_str(data)?)),
+            other => anyhow::bail!("there is no letter of kind `{other}`"),
+        }
+    }
+}
+
+/// The kinds of letters.
+const START: &str = "start";
+const INPUT: &str = "input";
 
 /// A record's schema, ready to be written.
 #[derive(Debug, Clone)]
@@ -114,8 +140,8 @@ impl Wire {
 
     /// A letter to a saga.
     pub fn letter(&self, saga: &str, letter: &Letter) -> NewRecord {
-        let written = serde_json::to_value(letter).unwrap_or_default();
-        let fields = [("kind", written["kind"].clone()), ("data", Value::from(written["data"].to_string()))];
+        let (kind, data) = letter.written();
+        let fields = [("kind", Value::from(kind)), ("data", Value::from(data))];
         let value = self.inbox.framed(&named(fields)).expect("a letter fits its schema, which is ours");
         self.record(&self.inbox_topic, self.partition_of(saga), saga, value, headers("spina.SagaInput"))
     }
@@ -123,9 +149,7 @@ impl Wire {
     /// The letter in a record of the inbox.
     pub fn read_letter(&self, record: &Fetched) -> anyhow::Result<(String, Letter)> {
         let (saga, fields) = Self::opened(record, &self.inbox.shape)?;
-        let data: Value = serde_json::from_str(text(&fields, "data")?).context("read the letter")?;
-        let letter =
-            serde_json::from_value(json!({ "kind": fields["kind"], "data": data })).context("read the letter")?;
+        let letter = Letter::read(text(&fields, "kind")?, text(&fields, "data")?).context("read the letter")?;
         Ok((saga, letter))
     }
 

@@ -10,7 +10,7 @@ use spina_store::sagas::{SagaQuery, SagaRow};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Served, not_looked_up};
-use crate::wire::{Letter, saga_id};
+use crate::wire::{Beginning, Letter, saga_id};
 
 /// Sagas of a page unless the query says otherwise, and at most.
 const LIMIT: u32 = 100;
@@ -58,7 +58,7 @@ pub async fn start(
         return Err(ApiError::malformed("validation.key", format!("a key has 1 to {KEY_BYTES_MAX} bytes")));
     }
     let id = saga_id(&definition, &request.key);
-    served.post(&id, &Letter::Start { definition, key: request.key, input: request.input }).await?;
+    served.post(&id, &Letter::Start(Beginning { definition, key: request.key, input: request.input })).await?;
     Ok((StatusCode::ACCEPTED, ApiJson(Posted { id })))
 }
 

@@ -25,6 +25,8 @@ use crate::snapshots::FORMAT;
 const ROWS_MAX: usize = 1_000;
 /// Most sagas that wait to be written.
 const WAITING_MAX: usize = 20_000;
+/// From one writing to the next: a saga whose steps follow each other faster is written once for several of them.
+const PACE: Duration = Duration::from_millis(250);
 /// Pause after a failure.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -96,11 +98,15 @@ impl Views {
                 stopping.run_until_cancelled(self.wake.notified()).await;
                 continue;
             }
-            if let Err(error) = write(&store, &changed, &snapshots).await {
-                warn!(%error, "cannot show sagas");
-                self.put_back(changed, snapshots);
-                sleep(&stopping, RETRY_PAUSE).await;
-            }
+            let pause = match write(&store, &changed, &snapshots).await {
+                Ok(()) => PACE,
+                Err(error) => {
+                    warn!(%error, "cannot show sagas");
+                    self.put_back(changed, snapshots);
+                    RETRY_PAUSE
+                }
+            };
+            sleep(&stopping, pause).await;
         }
         Ok(())
     }
@@ -141,13 +147,13 @@ async fn write(store: &Store, changed: &[SagaState], snapshots: &HashMap<i32, Sa
 
 async fn show(store: &Store, states: &[SagaState]) -> Result<(), StoreError> {
     for part in states.chunks(ROWS_MAX) {
-        let rows: Vec<SagaRow> = part.iter().map(row).collect();
+        let rows: Vec<SagaRow<&SagaState>> = part.iter().map(row).collect();
         store.show_sagas(&rows).await?;
     }
     Ok(())
 }
 
-fn row(state: &SagaState) -> SagaRow {
+fn row(state: &SagaState) -> SagaRow<&SagaState> {
     SagaRow {
         id: state.id.clone(),
         definition: state.definition.clone(),
@@ -155,7 +161,7 @@ fn row(state: &SagaState) -> SagaRow {
         status: state.status.name().to_owned(),
         events: state.events,
         changed_at: state.changed_at,
-        state: serde_json::to_value(state).unwrap_or_default(),
+        state,
     }
 }
 

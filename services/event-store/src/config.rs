@@ -63,7 +63,7 @@ impl Default for EventStoreConfig {
             lanes: 4,
             window_events_max: 4_000,
             window_bytes_max: 4 << 20,
-            queue_max: 1_024,
+            queue_max: 4_096,
             queue_bytes_max: 32 << 20,
             requests_max: 5_000_000,
             requests_age_s: 24 * 60 * 60,

@@ -6,6 +6,8 @@
 //!  log ── FromLog ──────┘ let go while PostgreSQL was away
 //! ```
 //!
+//! Appends go first: while a partition has much to answer, its runs wait for a while, as long as the tail is small enough.
+//!
 //! A run that was not stored is kept and tried again, as long as it takes. Memory is the tail's bound and one run. Of a
 //! context that is not archived nothing is stored: its runs are only looked at for snapshots that come due.
 
@@ -31,6 +33,16 @@ use from_log::FromLog;
 const RUN: RunLimits = RunLimits { events_max: 10_000, bytes_max: 32 << 20 };
 /// Pause between runs that are not full, so that a quiet partition costs few transactions.
 const QUIET_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes that wait to be answered in a partition that is busy, as [`Submission::weight`] counts them: some 300 small ones.
+///
+/// [`Submission::weight`]: crate::decide::append::Submission::weight
+const BUSY_BYTES: usize = 256 << 10;
+/// The part of the tail's bound that may be filled by giving way.
+const GIVEN_WAY_PART: usize = 4;
+/// How often a run that gives way looks whether it still has to: 5 s in all.
+const GIVE_WAY_LOOKS_MAX: u32 = 50;
+/// Pause between two looks.
+const GIVE_WAY_PAUSE: Duration = Duration::from_millis(100);
 /// Pause after PostgreSQL did not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How long the last runs may take when the partition is given up; what is left the next owner reads from the log.
@@ -74,6 +86,9 @@ impl Archiver {
     /// the database says decides where the next run begins.
     async fn archive_all(&mut self, waits: bool) {
         loop {
+            if waits {
+                self.give_way().await;
+            }
             let Some(run) = self.next_run().await else {
                 if !waits {
                     return;
@@ -91,6 +106,17 @@ impl Archiver {
                     clock::pause(RETRY_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Lets appends have the processors while they need them. A burst is then taken at the log's pace, and archived when
+    /// it is over; when it lasts, both go on side by side.
+    async fn give_way(&self) {
+        for _ in 0..GIVE_WAY_LOOKS_MAX {
+            if self.owned.queue.unanswered_bytes() < BUSY_BYTES || self.owned.tail.is_filled(GIVEN_WAY_PART) {
+                return;
+            }
+            clock::pause(GIVE_WAY_PAUSE).await;
         }
     }
 

@@ -71,6 +71,11 @@ impl Queue {
         self.sender.send(submission).await.is_ok()
     }
 
+    /// Bytes of everything that was taken and is not answered.
+    pub fn unanswered_bytes(&self) -> usize {
+        (self.bytes_max as usize).saturating_sub(self.room.available_permits())
+    }
+
     fn needs(&self, submission: &Submission) -> u32 {
         u32::try_from(submission.weight()).unwrap_or(u32::MAX).min(self.bytes_max)
     }
@@ -108,7 +113,9 @@ mod tests {
         assert_eq!((queue.try_submit(submission(6_000)), queue.try_submit(submission(4_000))), (Ok(()), Ok(())));
         let first = taken.try_recv().unwrap();
         assert_eq!(queue.try_submit(submission(4_000)), Err(Refused::Full), "the owner has it, and nobody was told");
+        assert_eq!(queue.unanswered_bytes(), 10_000);
         first.answer_with(Vec::new());
+        assert_eq!(queue.unanswered_bytes(), 4_000);
         assert_eq!(queue.try_submit(submission(4_000)), Ok(()));
     }
 

@@ -134,6 +134,12 @@ impl Tail {
         self.grew.notify_one();
     }
 
+    /// Whether one in so many parts of its bound is filled, or the archive is behind what it holds.
+    pub fn is_filled(&self, parts: usize) -> bool {
+        let inner = self.lock();
+        inner.is_behind() || inner.bytes >= self.bytes_max / parts
+    }
+
     /// The stream's events in the tail.
     pub fn of_stream(&self, stream: &StreamId) -> TailPart {
         let inner = self.lock();
@@ -296,6 +302,18 @@ mod tests {
         tail.push(events(5));
         let bytes = |events| RunLimits { events_max: 10, bytes_max: events * EVENT_OVERHEAD_BYTES };
         assert_eq!((held(&tail, bytes(3)).2, held(&tail, RunLimits { events_max: 10, bytes_max: 1 }).2), (3, 1));
+    }
+
+    #[test]
+    fn it_tells_when_a_part_of_its_bound_is_filled_and_when_the_archive_is_behind_what_it_holds() {
+        let tail = Tail::new(0, 8 * EVENT_OVERHEAD_BYTES);
+        tail.push(events(1));
+        assert!(!tail.is_filled(4));
+        tail.push(events(2));
+        assert!(tail.is_filled(4));
+        let behind = Tail::new(7, EVENT_OVERHEAD_BYTES);
+        behind.push(events(2));
+        assert!(behind.is_filled(1));
     }
 
     #[test]

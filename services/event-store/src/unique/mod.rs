@@ -89,7 +89,9 @@ async fn run(context: &Arc<Context>, owned: &Owned, work: Work, priority: bool) 
 
 /// Whether it appends to a stream of an aggregate with unique fields.
 pub fn concerns(context: &Context, submission: &Submission) -> bool {
-    work(submission).is_some_and(|work| context.uniques.concern(work.stream().category()))
+    let stream = submission.appends.first().map(|append| &append.stream);
+    let stream = stream.or_else(|| submission.intent.as_ref().map(|intent| &intent.stream));
+    stream.is_some_and(|stream| context.uniques.concern(stream.category()))
 }
 
 fn work(submission: &Submission) -> Option<Work> {

@@ -3,6 +3,7 @@
 use std::pin::pin;
 
 use futures::TryStreamExt;
+use spina_core::ledger::event_fingerprint;
 use spina_core::{ContextName, StreamKey, Timestamp, Version};
 use tokio_postgres::types::ToSql;
 
@@ -42,12 +43,15 @@ const WATERMARK: &str = "SELECT coalesce(max(next_offset), 0), coalesce(max(epoc
     SELECT next_offset, epoch FROM spina.watermarks WHERE context = $1 AND partition = $2 \
     UNION ALL SELECT NULL, epoch FROM spina.owners WHERE context = $1 AND partition = $2) AS known";
 const STREAMS: &str = "SELECT stream, version FROM spina.streams WHERE context = $1 AND partition = $2";
-const REQUESTS: &str = "SELECT coalesce(request_id, event_id), stream, version, log_offset, event_type, value, \
-    recorded_at, event_id FROM spina.events WHERE context = $1 AND partition = $2 AND recorded_at >= $3 \
+// The value is read only of events that were archived without their fingerprint.
+const REQUESTS: &str = "SELECT coalesce(request_id, event_id), stream, version, log_offset, fingerprint, recorded_at, \
+    event_id, event_type, CASE WHEN fingerprint IS NULL THEN value END FROM spina.events WHERE context = $1 AND partition = $2 AND recorded_at >= $3 \
     AND log_offset > $4 ORDER BY log_offset";
-/// The last event that is too old to be told, if there are so many.
+/// The last event that is too old to be told, if there are so many. That there are not can mostly be told from the first and
+/// the last offset, without counting.
 const TOO_OLD: &str = "SELECT log_offset, coalesce(request_id, event_id) FROM spina.events WHERE context = $1 \
-    AND partition = $2 ORDER BY log_offset DESC OFFSET $3 LIMIT 1";
+    AND partition = $2 AND (SELECT max(log_offset) - min(log_offset) FROM spina.events WHERE context = $1 \
+    AND partition = $2) >= $3 ORDER BY log_offset DESC OFFSET $3 LIMIT 1";
 
 impl Store {
     /// How far the partition is archived; offset 0 if nothing is.
@@ -102,9 +106,12 @@ impl Store {
                 stream: StreamKey::of(row.try_get(1)?),
                 version: Version(row.try_get::<_, i64>(2)?.unsigned_abs()),
                 offset: row.try_get(3)?,
-                fingerprint: spina_core::ledger::event_fingerprint(row.try_get(4)?, row.try_get(5)?),
-                recorded_at: from_sql_time(row.try_get(6)?),
-                event_id: row.try_get(7)?,
+                fingerprint: match row.try_get::<_, Option<i64>>(4)? {
+                    Some(fingerprint) => fingerprint.cast_unsigned(),
+                    None => event_fingerprint(row.try_get(7)?, row.try_get(8)?),
+                },
+                recorded_at: from_sql_time(row.try_get(5)?),
+                event_id: row.try_get(6)?,
             });
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 
 use postgres_types::{ToSql, Type};
+use spina_core::ledger::event_fingerprint;
 use spina_core::{ContextName, Timestamp};
 use time::OffsetDateTime;
 use tokio_postgres::Transaction;
@@ -39,10 +40,10 @@ pub enum ArchiveOutcome {
 }
 
 const COPY_EVENTS: &str = "COPY spina.events (context, stream, version, partition, log_offset, event_type, event_id, \
-    happened_at, recorded_at, epoch, request_id, correlation_id, causation_id, traceparent, tracestate, value) \
-    FROM STDIN BINARY";
+    happened_at, recorded_at, epoch, request_id, correlation_id, causation_id, traceparent, tracestate, value, \
+    fingerprint) FROM STDIN BINARY";
 
-const COPY_TYPES: [Type; 16] = [
+const COPY_TYPES: [Type; 17] = [
     Type::TEXT,
     Type::TEXT,
     Type::INT8,
@@ -59,6 +60,7 @@ const COPY_TYPES: [Type; 16] = [
     Type::TEXT,
     Type::TEXT,
     Type::BYTEA,
+    Type::INT8,
 ];
 
 const UPSERT_STREAMS: &str = "INSERT INTO spina.streams (context, partition, stream, version) \
@@ -111,7 +113,8 @@ async fn copy_events(transaction: &Transaction<'_>, run: Run<'_>) -> Result<(), 
         let version = to_bigint(headers.version.0);
         let (happened_at, recorded_at) = (to_sql_time(headers.time), to_sql_time(event.recorded_at));
         let (stream, epoch, value) = (headers.stream.as_str(), to_bigint(headers.epoch), event.value.as_ref());
-        let row: [&(dyn ToSql + Sync); 16] = [
+        let fingerprint = event_fingerprint(&headers.event_type, value).cast_signed();
+        let row: [&(dyn ToSql + Sync); 17] = [
             &context,
             &stream,
             &version,
@@ -128,6 +131,7 @@ async fn copy_events(transaction: &Transaction<'_>, run: Run<'_>) -> Result<(), 
             &headers.traceparent,
             &headers.tracestate,
             &value,
+            &fingerprint,
         ];
         writer.as_mut().write(&row).await?;
     }

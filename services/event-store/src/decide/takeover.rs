@@ -9,7 +9,7 @@
 //!
 //! After (a) no old write can become visible, so what (c) and (d) read is complete.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use spina_codec::headers::read_event_headers;
 use spina_core::ledger::{self, Ledger, Remembered};
@@ -160,31 +160,39 @@ pub fn stored(record: Fetched) -> Option<Stored> {
     Some(Stored { headers, partition: place.0, offset: place.1, recorded_at, value })
 }
 
-/// Versions and requests that the archive knows.
+/// Versions and requests that the archive knows, read side by side.
 async fn recall(equipment: &Equipment, ledger: &mut Ledger) -> Result<(), TakeOverError> {
     let (partition, limits) = (equipment.partition(), equipment.limits);
-    let mut learn = |stream, version| ledger.learn_version(stream, version);
-    if !planted::is(Bug::ArchivedVersionsSkipped) {
-        equipment.archive.each_stream_version(partition, &mut learn).await?;
-    }
-    if planted::is(Bug::ArchivedRequestsSkipped) {
-        return Ok(());
-    }
-    let oldest = equipment.now().micros() - limits.requests.age_max_us;
-    let since = Timestamp::from_micros(oldest).unwrap_or_default();
-    // A request that is cut off is not told, and may have this many events.
-    let events_max = limits.requests.keys_max.saturating_add(limits.append_events_max.max(DECIDED_EVENTS_MAX));
-    let mut learn = |known: ArchivedRequest| {
-        let event = Remembered {
-            stream: known.stream,
-            first: known.version,
-            events: 1,
-            fingerprint: known.fingerprint,
-            last_offset: known.offset,
-        };
-        ledger.learn_request(known.request, &known.event_id, event, known.recorded_at);
+    let ledger = Mutex::new(ledger);
+    let with = |learn: &dyn Fn(&mut Ledger)| learn(&mut ledger.lock().unwrap_or_else(PoisonError::into_inner));
+    let versions = async {
+        let mut learn = |stream, version| with(&|ledger| ledger.learn_version(stream, version));
+        if planted::is(Bug::ArchivedVersionsSkipped) {
+            return Ok(());
+        }
+        equipment.archive.each_stream_version(partition, &mut learn).await
     };
-    equipment.archive.each_request_since(partition, since, events_max, &mut learn).await?;
+    let requests = async {
+        let mut learn = |known: ArchivedRequest| {
+            let event = Remembered {
+                stream: known.stream,
+                first: known.version,
+                events: 1,
+                fingerprint: known.fingerprint,
+                last_offset: known.offset,
+            };
+            with(&|ledger| ledger.learn_request(known.request, &known.event_id, event, known.recorded_at));
+        };
+        if planted::is(Bug::ArchivedRequestsSkipped) {
+            return Ok(());
+        }
+        let oldest = equipment.now().micros() - limits.requests.age_max_us;
+        let since = Timestamp::from_micros(oldest).unwrap_or_default();
+        // A request that is cut off is not told, and may have this many events.
+        let events_max = limits.requests.keys_max.saturating_add(limits.append_events_max.max(DECIDED_EVENTS_MAX));
+        equipment.archive.each_request_since(partition, since, events_max, &mut learn).await
+    };
+    tokio::try_join!(versions, requests)?;
     Ok(())
 }
 

@@ -90,7 +90,9 @@ impl Args {
                 let incident = get(&client, &id).await?;
                 match format {
                     Format::Json | Format::Ndjson => {
-                        output::json(&json!({ "opened": incident["events"][0]["IncidentOpened"], "actions": incident["actions"] }))
+                        let mut opened = incident["events"][0].clone();
+                        opened["actions"] = incident["actions"].clone();
+                        output::json(&opened)
                     }
                     Format::Text => output::line(explained(&incident)),
                 }

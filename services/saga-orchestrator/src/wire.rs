@@ -15,8 +15,8 @@ use spina_codec::shape::Shape;
 use spina_core::Timestamp;
 use spina_core::saga::{AskId, Fields, Happened, Input, SagaEvent};
 use spina_log::{Admin, Fetched, NewRecord, names};
-use spina_runtime::commands::{Asking, Commands};
 use spina_runtime::Written;
+use spina_runtime::commands::{Asking, Commands};
 
 use crate::definitions::Definitions;
 

@@ -67,7 +67,9 @@ fn commands_are_asked_once_with_the_event() {
 #[test]
 fn what_people_say_asks_too() {
     let mut world = World::with(RULES).signals([down(1, "a")]).until(62);
-    for (action, seconds) in [(Asked::Acknowledge, 63), (Asked::Mitigate, 64), (Asked::Reopen, 65), (Asked::Resolve, 66)] {
+    for (action, seconds) in
+        [(Asked::Acknowledge, 63), (Asked::Mitigate, 64), (Asked::Reopen, 65), (Asked::Resolve, 66)]
+    {
         world.ask(action, seconds);
     }
     let thanks = ["acknowledged ops.Thank duty-1", "mitigated ops.Thank duty-2", "reopened ops.Tell duty-3"];
@@ -84,7 +86,11 @@ fn what_is_silenced_when_it_happens_is_withheld_and_says_so() {
     assert!(asked.contains(&"opened ops.Restart host-a: silenced by s1".to_owned()), "{asked:?}");
     assert!(asked.contains(&"opened ops.Restart host-b".to_owned()), "{asked:?}");
     let world = world.until(300);
-    assert!(world.asked().contains(&"resolved ops.Watch host-a".to_owned()), "the silence is over: {:?}", world.asked());
+    assert!(
+        world.asked().contains(&"resolved ops.Watch host-a".to_owned()),
+        "the silence is over: {:?}",
+        world.asked()
+    );
 }
 
 #[test]

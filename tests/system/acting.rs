@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use spina_core::{EventHeaders, Timestamp};
@@ -21,7 +22,7 @@ use spina_tests::stack::{Stack, root};
 use crate::alerting::{correlator, incidents, until, written};
 
 /// Longest time without progress.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Signals of each partition, ten minutes apart: one service each. At the end of each something is killed.
 const ROUNDS: u64 = 6;
 /// The one that is silenced.
@@ -70,7 +71,10 @@ fn saga(context: &str) -> String {
 
 struct Ops {
     stack: Stack,
+    /// The context of the services.
     context: Context,
+    /// The name of the context of their probes, whose events are as old as the test says: those of the services are of now.
+    probes: String,
     event_store: Service,
     correlator: Service,
     orchestrator: Service,
@@ -81,17 +85,27 @@ impl Ops {
     async fn begin() -> Self {
         let stack = Stack::get();
         let context = Context::like(&stack, "ops", &root().join("tests/contexts/ops"), "ops");
-        let folder = context.topology_dir.join(&context.name);
-        fs::create_dir_all(folder.join("sagas")).unwrap();
-        fs::write(folder.join("correlation.yaml"), rules(&context.name)).unwrap();
-        fs::write(folder.join("sagas/remedy.yaml"), saga(&context.name)).unwrap();
+        let probes = format!("{}probes", context.name);
+        let declare = |file: &Path, text: String| {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text.replace("context: probes", &format!("context: {probes}"))).unwrap();
+        };
+        let of_probes = |file: &str| fs::read_to_string(root().join("tests/contexts/ops").join(file)).unwrap();
+        let schema = of_probes("schemas/probes/LoadMeasured.avsc").replace("\"probes\"", &format!("\"{probes}\""));
+        let (topology, schemas) = (&context.topology_dir, &context.schemas_dir);
+        declare(&topology.join(&probes).join("context.yaml"), of_probes("topology/probes/context.yaml"));
+        declare(&schemas.join(&probes).join("LoadMeasured.avsc"), schema);
+        declare(&topology.join(&probes).join("correlation.yaml"), rules(&context.name));
+        declare(&topology.join(&context.name).join("sagas/remedy.yaml"), saga(&context.name));
         context.topology(Spina::of(&stack), "apply").succeeds();
         let mut event_store = Service::start(&stack, "event-store", &context);
         let mut orchestrator = Service::start(&stack, "saga-orchestrator", &context);
         event_store.ready().await;
         orchestrator.ready().await;
         let correlator = correlator(&stack, &context).await;
-        Self { stack, context, event_store, correlator, orchestrator, chance: 2_047 }
+        let in_force = format!("{probes}/saturated");
+        until(&Http::new(&correlator.url), "/v1/rules", |body| body.to_string().contains(&in_force)).await;
+        Self { stack, context, probes, event_store, correlator, orchestrator, chance: 2_047 }
     }
 
     fn chance(&mut self, below: u64) -> u64 {
@@ -105,7 +119,7 @@ impl Ops {
         let began: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
         let time = Timestamp::from_micros(began.micros() + i64::try_from(minutes).unwrap() * 60_000_000).unwrap();
         for partition in 0..PARTITIONS {
-            let path = format!("/v1/{}/streams/{}/events", self.context.name, probe_in(partition));
+            let path = format!("/v1/{}/streams/{}/events", self.probes, probe_in(partition));
             let data = json!({ "service": service(partition), "load": load });
             let event = json!({ "type": "LoadMeasured", "time": time.to_string(), "data": data });
             let body = json!({ "expected_version": "any", "events": [event] });
@@ -150,11 +164,22 @@ impl Ops {
 
     /// The incidents by service, once all of them are over.
     async fn incidents(&self, expected: usize) -> BTreeMap<String, Value> {
-        let path = format!("/v1/incidents?filter=rule%3D{}%2Fsaturated", self.context.name);
-        let over = |body: &Value| {
-            incidents(body).iter().filter(|incident| incident["state"] == "resolved").count() == expected
+        let path = format!("/v1/incidents?filter=rule%3D{}%2Fsaturated", self.probes);
+        let (http, mut last) = (Http::new(&self.correlator.url), Value::Null);
+        let deadline = Instant::now() + PATIENCE;
+        let body = loop {
+            if let Some(answer) = http.get(&path).await.ok().filter(|answer| answer.status == 200) {
+                last = answer.body;
+            }
+            let over = incidents(&last).iter().filter(|incident| incident["state"] == "resolved").count();
+            if over == expected {
+                break last;
+            }
+            let told = |incident: &Value| format!("{} {}", incident["group"]["service"], incident["state"]);
+            let found: Vec<String> = incidents(&last).iter().map(told).collect();
+            assert!(Instant::now() < deadline, "{expected} incidents: {found:?}, {}", last["account"]);
+            tokio::time::sleep(Duration::from_millis(50)).await;
         };
-        let body = until(&Http::new(&self.correlator.url), &path, over).await;
         let by_service = |incident: &Value| (text(&incident["group"]["service"]), incident.clone());
         incidents(&body).iter().map(by_service).collect()
     }
@@ -255,7 +280,7 @@ async fn shown(ops: &Ops, asked: &str, withheld: &str, silence: &str) {
     let spina = Spina::of(&ops.stack).env("SPINA_ALERT_CORRELATOR_URL", &ops.correlator.url);
     let told = spina.args(["incident", "explain", withheld]).succeeds();
     assert!(told.contains(&format!("withheld, {why}")), "{told}");
-    let tried = http.post("/v1/rules/backtest", &json!({ "context": ops.context.name })).await;
+    let tried = http.post("/v1/rules/backtest", &json!({ "context": ops.probes })).await;
     let expected = u64::from(ROUNDS as u32 * PARTITIONS.unsigned_abs()) * 2;
     assert_eq!((tried.status, tried.body["actions"].as_u64()), (200, Some(expected)), "{:?}", tried.body);
 }

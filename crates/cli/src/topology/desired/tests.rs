@@ -240,7 +240,7 @@ fn actions_of_correlation_rules_are_checked_against_the_commands_of_all_contexts
     let command = "    commands: {LandFlight: {emit: [{event: FlightLanded}]}}\n";
     folder.write("topology/flights/context.yaml", &format!("{CONTEXT}{command}"));
     folder.write("schemas/flights/LandFlight.avsc", &LANDED.replace("FlightLanded", "LandFlight"));
-    let place = "flights/correlation.yaml:1:66: ";
+    let place = "flights/correlation.yaml:1:65: ";
     let lost = with_action("flights.LoseFlight", "{ carrier: rule }");
     assert!(lost.contains(&format!("{place}context flights has no command `LoseFlight`, it has LandFlight")), "{lost}");
     let bare = with_action("flights.LandFlight", "{}");

@@ -1,10 +1,11 @@
 //! Spina as its users meet it: real binaries on real Kafka, registry and PostgreSQL.
 //!
 //! Run by `make test-integration`, or `dev/with-servers cargo test -p spina-tests --test system -- --test-threads=1`.
-//! Tests run one after the other, by name: [`alerting`], its like and [`booking`] come before [`demo`], which leaves services
+//! Tests run one after the other, by name: [`acting`], [`alerting`], its like and [`booking`] come before [`demo`], which leaves services
 //! of its own running, and [`demo`] looks at the flights before [`readme`] may add to them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod acting;
 mod alerting;
 mod alerting_itself;
 mod alerting_kills;

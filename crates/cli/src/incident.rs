@@ -36,7 +36,7 @@ enum Verb {
         /// Its id
         id: String,
     },
-    /// Tell why it was opened: rule, evidence, and what else was considered
+    /// Tell why it was opened: rule, evidence, what else was considered, and what was asked since
     Explain {
         /// Its id
         id: String,
@@ -89,7 +89,11 @@ impl Args {
             Verb::Explain { id } => {
                 let incident = get(&client, &id).await?;
                 match format {
-                    Format::Json | Format::Ndjson => output::json(&incident["events"][0]),
+                    Format::Json | Format::Ndjson => {
+                        let mut opened = incident["events"][0].clone();
+                        opened["actions"] = incident["actions"].clone();
+                        output::json(&opened)
+                    }
                     Format::Text => output::line(explained(&incident)),
                 }
             }
@@ -187,7 +191,19 @@ fn explained(incident: &Value) -> String {
     }
     lines
         .extend(alternatives.iter().map(|a| format!("  {}: {} {}", text(&a["rule"]), text(&a["verdict"]), a["group"])));
+    let actions = list(&incident["actions"]);
+    if !actions.is_empty() {
+        lines.push("actions:".to_owned());
+    }
+    lines.extend(actions.iter().map(action));
     lines.join("\n")
+}
+
+/// A command that was asked, or why it was not.
+fn action(action: &Value) -> String {
+    let [on, command, stream] = ["on", "command", "stream"].map(|field| cell(&action[field]));
+    let withheld = action["withheld"].as_str().map_or_else(String::new, |why| format!(": withheld, {why}"));
+    format!("  when {on}: {command} of {stream} {}{withheld}", action["fields"])
 }
 
 #[cfg(test)]
@@ -202,7 +218,14 @@ mod tests {
             "evidence": [{ "time": "2013-02-08T10:00:00Z", "id": "e-1", "labels": { "airport": "EWR" } }],
             "alternatives": [{ "rule": "flights/carrier-trouble", "verdict": "7 of 25 signals", "group": {} }],
         });
-        let text = explained(&json!({ "events": [{ "IncidentOpened": opened }] }));
+        let actions = json!([
+            { "on": "opened", "command": "ops.Close", "stream": "airport-EWR", "fields": { "why": "snow" }, "withheld": null },
+            { "on": "resolved", "command": "ops.Open", "stream": "airport-EWR", "fields": {}, "withheld": "silenced by s1" },
+        ]);
+        let text = explained(&json!({ "events": [{ "IncidentOpened": opened }], "actions": actions }));
+        let asked = "actions:\n  when opened: ops.Close of airport-EWR {\"why\":\"snow\"}\n  \
+                     when resolved: ops.Open of airport-EWR {}: withheld, silenced by s1";
+        assert!(text.ends_with(asked), "{text}");
         for word in ["61 flights", "flights/storm", "60 of 60", "e-1", "also considered", "7 of 25 signals"] {
             assert!(text.contains(word), "{word}: {text}");
         }

@@ -157,8 +157,12 @@ fn told(answer: &Value) -> String {
         let missed = answer["reference"]["missed"].as_array().map_or(0, Vec::len);
         format!("; {missed} of {known} that are known were missed")
     });
+    let actions = match answer["actions"].as_u64() {
+        Some(0) | None => String::new(),
+        Some(count) => format!("; {count} commands would be asked"),
+    };
     format!(
-        "{}\n{}\n{} incidents of {} signals in {} events: {noise:.1} % of the noise removed{reference}",
+        "{}\n{}\n{} incidents of {} signals in {} events: {noise:.1} % of the noise removed{actions}{reference}",
         incident::table(found),
         costs(&answer["rules"]),
         answer["incidents"],

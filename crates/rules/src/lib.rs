@@ -13,6 +13,7 @@
 //! - [`publish`]: flat topics for everybody. [`intake`]: topics of plain JSON.
 //! - [`correlation`]: what makes incidents of signals.
 //! - [`saga`]: long transactions over several contexts.
+//! - [`known`]: events and commands of all contexts, which both of these name.
 //! - [`upcast`]: how events of older schemas are read today.
 
 pub mod connectors;
@@ -21,6 +22,7 @@ pub mod correlation;
 pub mod decide;
 pub mod expr;
 pub mod intake;
+pub mod known;
 pub mod node;
 pub mod projection;
 pub mod publish;

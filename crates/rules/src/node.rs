@@ -177,6 +177,19 @@ impl<'s> Reading<'s> {
         }
     }
 
+    /// The text of an expression; numbers and booleans stand for themselves.
+    pub fn expression(&mut self, node: &Located<Node>, what: &str) -> Option<Located<String>> {
+        let text = match &node.value {
+            Node::Int(number) => number.to_string(),
+            Node::Bool(value) => value.to_string(),
+            Node::Text(text) => text.clone(),
+            other @ (Node::Null | Node::Float(_) | Node::List(_) | Node::Map(_)) => {
+                return self.mismatch(node.place, what, "an expression", other);
+            }
+        };
+        Some(Located::new(text, node.place))
+    }
+
     /// All that was wrong, in the order of the lines.
     pub fn end(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| problem.place);

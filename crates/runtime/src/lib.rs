@@ -10,10 +10,12 @@
 //!
 //! [`run`] ties the five together, so that a service's `main` is one call.
 
+pub mod commands;
 pub mod config;
 pub mod failpoint;
 pub mod health;
 pub mod http;
+pub mod known;
 pub mod metrics;
 pub mod openapi;
 pub mod processor;
@@ -23,7 +25,9 @@ mod service;
 pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
+pub mod written;
 
+pub use commands::Commands;
 pub use config::{CommonConfig, ServiceConfig};
 pub use health::{Condition, Readiness};
 pub use http::{Api, ApiError, ApiJson, ApiPath, ApiQuery, ApiResult, REQUEST_ID, current_request_id};
@@ -31,6 +35,7 @@ pub use metrics::Metrics;
 pub use service::{Context, run};
 pub use shutdown::Shutdown;
 pub use tasks::Tasks;
+pub use written::Written;
 
 /// Decoding and batching allocate much and free in other threads: glibc's allocator took 45 % of the event-store's time
 /// in an import.

@@ -1,4 +1,4 @@
-//! Rules over history: the same engine, a log that is read once, and nobody is told.
+//! Rules over history: the same engine, a log that is read once, and nobody is told or asked.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -79,12 +79,14 @@ fn judge(wanted: &Wanted, signals: Vec<Signal>, events: u64) -> Value {
     let mut kept: Vec<_> = engine.incidents().iter().collect();
     kept.sort_by_key(|kept| (kept.incident.opened_at, kept.incident.id.clone()));
     let incidents = kept.len();
+    let actions: u64 = engine.costs().values().map(|cost| cost.actions).sum();
     let shown: Vec<Value> = kept.iter().take(INCIDENTS_SHOWN).map(|kept| json!(kept.incident)).collect();
     let noise = if count == 0 { 0.0 } else { 1.0 - incidents as f64 / count as f64 };
     json!({
         "events": events,
         "signals": count,
         "incidents": incidents,
+        "actions": actions,
         "noise_removed": noise,
         "account": engine.account(),
         "rules": engine.costs(),

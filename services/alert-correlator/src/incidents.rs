@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The engine is a function of the journal, so the n-th event that it tells is the n-th record of the incidents topic. What
-//! was written before is known by counting, and needs no state of its own.
+//! was written before is known by counting, and needs no state of its own. The commands that are asked with an event go to
+//! other topics in the same transaction: they are written if and only if its record is.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -13,14 +14,17 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use futures::StreamExt;
 use spina_core::Timestamp;
-use spina_core::correlation::{IncidentEvent, Notification};
+use spina_core::correlation::Notification;
 use spina_log::{Fetched, names};
+use spina_runtime::Commands;
 use spina_runtime::processor::{Input as LoopInput, Output, Processor, Stage, StateLog};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::correlate::{Engine, Input};
+use crate::acting::acted;
+use crate::correlate::{Decision, Engine, Input};
 use crate::journal::{Journal, PARTITION};
+use crate::metrics::{CorrelatorMetrics, Outcome};
 use crate::notify::{Post, Sender};
 use crate::rules::Files;
 
@@ -68,13 +72,14 @@ pub struct Journaled {
 /// What the engine tells, in the order in which it is written.
 #[derive(Debug)]
 enum Told {
-    Event(IncidentEvent),
+    Event(Decision),
     Notification(Notification),
 }
 
 /// See the [module](self).
 pub struct Correlator {
     journal: Arc<Journal>,
+    commands: Arc<Commands>,
     view: Arc<View>,
     files: Files,
     /// The next offset of the journal to take; those before were replayed.
@@ -103,8 +108,8 @@ impl Correlator {
         self.next = journaled.offset + 1;
         let Some(input) = journaled.input else { return Vec::new() };
         let mut engine = self.view.engine.write().unwrap_or_else(PoisonError::into_inner);
-        let events = engine.take(input, journaled.arrived);
-        let told = events.into_iter().map(Told::Event);
+        let decisions = engine.take(input, journaled.arrived);
+        let told = decisions.into_iter().map(Told::Event);
         told.chain(engine.notifications().into_iter().map(Told::Notification)).collect()
     }
 
@@ -113,15 +118,26 @@ impl Correlator {
             self.told += 1;
             if self.told > self.written {
                 self.written = self.told;
-                output.records.push(match &told {
-                    Told::Event(event) => self.journal.event(event, self.told, now),
-                    Told::Notification(notification) => self.journal.notification(notification, self.told, now),
-                });
+                match &told {
+                    Told::Event(decision) => self.write(decision, now, output),
+                    Told::Notification(notification) => {
+                        output.records.push(self.journal.notification(notification, self.told, now));
+                    }
+                }
             }
             // One that was replayed is on its way already, or over.
             if let (Told::Notification(notification), true) = (told, self.resumed) {
                 output.effects.push(self.post(notification));
             }
+        }
+    }
+
+    /// The event that was told last, and the commands that are asked with it: in one transaction, all of them or none.
+    fn write(&self, decision: &Decision, now: Timestamp, output: &mut Output<Effect>) {
+        output.records.push(self.journal.event(&decision.event, self.told, now));
+        for (outcome, record) in acted(&self.commands, decision, self.told) {
+            output.records.extend(record);
+            output.effects.push(Effect::Acted(outcome));
         }
     }
 
@@ -164,6 +180,8 @@ pub enum Effect {
     Taken(i64),
     /// A notification is sent.
     Send(Box<Post>),
+    /// What became of an action is counted.
+    Acted(Outcome),
 }
 
 impl Processor for Correlator {
@@ -207,6 +225,10 @@ impl Processor for Correlator {
 pub struct CorrelatorStage {
     /// Encodes and decodes.
     pub journal: Arc<Journal>,
+    /// Encodes the commands of actions.
+    pub commands: Arc<Commands>,
+    /// Counts.
+    pub metrics: CorrelatorMetrics,
     /// Where the engine can be looked at.
     pub view: Arc<View>,
     /// The rules' files.
@@ -232,6 +254,7 @@ impl Stage for CorrelatorStage {
     async fn open(&self, _: i32) -> anyhow::Result<(Correlator, i64)> {
         let mut correlator = Correlator {
             journal: Arc::clone(&self.journal),
+            commands: Arc::clone(&self.commands),
             view: Arc::clone(&self.view),
             files: self.files.clone(),
             next: 0,
@@ -290,6 +313,7 @@ impl Stage for CorrelatorStage {
             match effect {
                 Effect::Taken(taken) => _ = self.view.taken.send_replace(taken),
                 Effect::Send(post) => self.sender.send(*post),
+                Effect::Acted(outcome) => self.metrics.acted(outcome),
             }
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,16 +10,15 @@ use serde_json::{Map, Value};
 use spina_codec::SchemaCache;
 use spina_codec::frame;
 use spina_codec::headers::Headers;
-use spina_codec::registry::subject;
-use spina_codec::shape::Shape;
 use spina_core::Timestamp;
 use spina_core::correlation::{IncidentEvent, Notification};
 use spina_log::{Fetched, NewRecord, Publisher, names};
+use spina_runtime::Written;
 
 use crate::correlate::Input;
 
 /// Who writes these records.
-const SOURCE: &str = "/spina/alert-correlator";
+pub const SOURCE: &str = "/spina/alert-correlator";
 /// The record of a decision to notify.
 const DECIDED: &str = "NotificationDecided";
 /// The one partition of the journal and of the incidents topic: what belongs together must be seen together.
@@ -29,7 +27,7 @@ pub const PARTITION: i32 = 0;
 /// The schemas that we write with, and those of others that we read.
 pub struct Journal {
     schemas: SchemaCache,
-    ours: HashMap<&'static str, (u32, Arc<Shape>)>,
+    ours: HashMap<&'static str, Written>,
     signals: Arc<str>,
     incidents: Arc<str>,
 }
@@ -44,10 +42,7 @@ impl Journal {
         let inputs = names::SIGNAL_RECORDS.iter().map(|name| (names::SIGNALS_TOPIC, *name));
         let events = names::INCIDENT_RECORDS.iter().map(|name| (names::INCIDENTS_TOPIC, *name));
         for (topic, name) in inputs.chain(events) {
-            let subject = subject(topic, &format!("spina.{name}"));
-            let latest = schemas.registry().latest(&subject).await.context("read the schemas")?;
-            let latest = latest.with_context(|| format!("subject {subject} is missing: run `spina topology apply`"))?;
-            ours.insert(name, (latest.id, schemas.resolve(latest.id).await.context("read the schemas")?));
+            ours.insert(name, Written::latest(&schemas, topic, &format!("spina.{name}")).await?);
         }
         Ok(Self { schemas, ours, signals: names::SIGNALS_TOPIC.into(), incidents: names::INCIDENTS_TOPIC.into() })
     }
@@ -76,7 +71,7 @@ impl Journal {
     pub fn event(&self, event: &IncidentEvent, sequence: u64, now: Timestamp) -> NewRecord {
         let key = format!("incident-{}", event.incident());
         let mut record = self.record(&self.incidents, event.name(), &key, event, now);
-        record.headers.push("ce_id", Some(format!("{}/{sequence}", event.incident()).as_bytes()));
+        record.headers.push("ce_id", Some(event_id(event.incident(), sequence).as_bytes()));
         record.headers.push("ce_time", Some(event.at().to_string().as_bytes()));
         record
     }
@@ -115,12 +110,11 @@ impl Journal {
         value: &impl Serialize,
         now: Timestamp,
     ) -> NewRecord {
-        let (id, shape) = &self.ours[name];
         let Ok(Value::Object(mut variant)) = serde_json::to_value(value) else {
             unreachable!("inputs and events are variants with fields")
         };
         let Some(Value::Object(fields)) = variant.remove(name) else { unreachable!("the variant bears that name") };
-        let avro = shape.encode(&fields).expect("our values fit our schemas, which tests check");
+        let framed = self.ours[name].framed(&fields).expect("our values fit our schemas, which tests check");
         let mut headers = Headers::default();
         headers.push("ce_specversion", Some(b"1.0"));
         headers.push("ce_type", Some(format!("spina.{name}").as_bytes()));
@@ -129,11 +123,16 @@ impl Journal {
             topic: Arc::clone(topic),
             partition: PARTITION,
             key: Bytes::copy_from_slice(key.as_bytes()),
-            value: Some(Bytes::from(frame::frame(*id, &avro))),
+            value: Some(framed),
             headers,
             timestamp_ms: Some(now.millis()),
         }
     }
+}
+
+/// The `ce_id` of the record of the n-th event that was ever decided.
+pub fn event_id(incident: &str, sequence: u64) -> String {
+    format!("{incident}/{sequence}")
 }
 
 /// The variant of that name.
@@ -172,6 +171,7 @@ impl Scribe {
 mod tests {
     use std::collections::BTreeMap;
 
+    use spina_codec::shape::Shape;
     use spina_core::correlation::incident::{Alternative, Ending, Evidence, Reopening};
     use spina_core::correlation::{Kind, Labels, Notice, Signal};
 

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! <ctx>.events.v1, monitoring.alerts.v1 --route--> spina.signals.v1 (the journal) --correlate--> spina.incidents.v1 --notify--> receivers
+//!                                                                           `--> <ctx>.commands.v1 (actions)
 //! HTTP: alerts, silences, what people say ----------^      ^-- clock, rules
 //! ```
 //!
 //! Everything that a decision depends on is a record of the journal: signals, readings of the clock, the rules' text. So a
 //! start replays the journal and knows what it knew; what is in the incidents topic already is not written again.
 
+mod acting;
 mod backtest;
 mod clock;
 mod config;
@@ -16,6 +18,7 @@ mod http;
 mod incidents;
 mod journal;
 mod learn;
+mod metrics;
 mod notify;
 mod probe;
 mod route;

@@ -7,13 +7,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use spina_codec::schema_files;
-use spina_core::event_shape::EventShape;
 use spina_rules::context::{self, ContextDef};
 use spina_rules::correlation::RuleSet;
+use spina_rules::known::Known;
 use spina_runtime::shutdown::sleep;
-use spina_runtime::{CommonConfig, Condition, Readiness};
+use spina_runtime::{CommonConfig, Condition, Readiness, known};
 use tokio_util::sync::CancellationToken;
 
 /// The source that alerts come from; the folder of their rules bears its name.
@@ -33,7 +31,7 @@ pub struct Wanted {
 pub struct Files {
     topology_dir: PathBuf,
     contexts: Arc<Vec<ContextDef>>,
-    events: Arc<BTreeMap<String, Vec<EventShape>>>,
+    known: Arc<Known>,
     wanted: Arc<RwLock<Arc<Wanted>>>,
 }
 
@@ -46,18 +44,12 @@ impl Files {
         let texts = RuleSet::read_texts(&config.topology_dir)?;
         // Without rules there is no need for contexts: the service idles.
         let contexts = if texts.is_empty() { Vec::new() } else { context::load_all(&config.topology_dir)? };
-        let mut events = BTreeMap::new();
-        for context in contexts.iter().filter(|context| texts.contains_key(context.name.as_str())) {
-            let files = schema_files::load(&config.schemas_dir, &context.name).context("read the schemas")?;
-            let named = |record: &str| context.events().any(|(_, event)| context.record_name(event) == record);
-            let shapes = files.iter().filter(|file| named(&file.full_name)).map(|file| file.shape.outline());
-            events.insert(context.name.as_str().to_owned(), shapes.collect());
-        }
-        let wanted = compiled(&texts, &contexts, &events)?;
+        let known = known::load(&config.schemas_dir, &contexts)?;
+        let wanted = compiled(&texts, &contexts, &known)?;
         Ok(Self {
             topology_dir: config.topology_dir.clone(),
             contexts: Arc::new(contexts),
-            events: Arc::new(events),
+            known: Arc::new(known),
             wanted: Arc::new(RwLock::new(Arc::new(wanted))),
         })
     }
@@ -72,7 +64,7 @@ impl Files {
     /// # Errors
     /// What is wrong with them.
     pub fn compile(&self, texts: &BTreeMap<String, String>) -> anyhow::Result<Wanted> {
-        compiled(texts, &self.contexts, &self.events)
+        compiled(texts, &self.contexts, &self.known)
     }
 
     /// The contexts.
@@ -109,12 +101,8 @@ impl Files {
     }
 }
 
-fn compiled(
-    texts: &BTreeMap<String, String>,
-    contexts: &[ContextDef],
-    events: &BTreeMap<String, Vec<EventShape>>,
-) -> anyhow::Result<Wanted> {
-    let set = RuleSet::of(texts, events)?;
+fn compiled(texts: &BTreeMap<String, String>, contexts: &[ContextDef], known: &Known) -> anyhow::Result<Wanted> {
+    let set = RuleSet::of(texts, known)?;
     let parts = |source: &String| {
         let context = contexts.iter().find(|context| context.name.as_str() == source);
         let emits = !set.mappings(source).is_empty();

@@ -9,14 +9,15 @@ use spina_codec::registry::RegistryClient;
 use spina_log::{Admin, LaneFactory, LogConfig, Publisher, names};
 use spina_runtime::processor::{BrokerLog, Place, Process, Requests, Stage, run};
 use spina_runtime::shutdown::sleep;
-use spina_runtime::{Api, Condition, Context, readings};
+use spina_runtime::{Api, Commands, Condition, Context, readings};
 
 use crate::backtest::History;
 use crate::clock;
 use crate::config::AlertCorrelatorConfig;
 use crate::http::{self, Served};
 use crate::incidents::{CorrelatorStage, View};
-use crate::journal::{Journal, Scribe};
+use crate::journal::{Journal, SOURCE, Scribe};
+use crate::metrics::CorrelatorMetrics;
 use crate::notify::Sender;
 use crate::probe::{Platform, Probe};
 use crate::route::{AlertRoute, EventRoute};
@@ -34,6 +35,7 @@ struct Servers {
     process: Process,
     admin: Arc<Admin>,
     journal: Arc<Journal>,
+    commands: Arc<Commands>,
     history: History,
     scribe: Scribe,
 }
@@ -41,18 +43,25 @@ struct Servers {
 /// Reads the rules whole, then starts as soon as the servers answer. Without rules there is nothing to do.
 pub async fn build(ctx: Ctx) -> anyhow::Result<Api> {
     let files = Files::load(&ctx.config.common).context("read the rules")?;
+    let metrics = CorrelatorMetrics::new(&ctx.metrics);
     let view = Arc::new(View::default());
     let served = Served::new(Arc::clone(&view), files.clone());
     if !files.wanted().set.texts.is_empty() {
         ctx.readiness.set("servers", Condition::not_ready("connecting"));
         let every = Duration::from_millis(ctx.config.rules_poll_ms.max(100));
         ctx.tasks.spawn("rules", files.clone().watch(every, ctx.readiness.clone(), ctx.shutdown.stopping()));
-        ctx.tasks.spawn("start", start(ctx.clone(), files, view, served.clone()));
+        ctx.tasks.spawn("start", start(ctx.clone(), files, metrics, view, served.clone()));
     }
     Ok(http::api(served))
 }
 
-async fn start(ctx: Ctx, files: Files, view: Arc<View>, served: Served) -> anyhow::Result<()> {
+async fn start(
+    ctx: Ctx,
+    files: Files,
+    metrics: CorrelatorMetrics,
+    view: Arc<View>,
+    served: Served,
+) -> anyhow::Result<()> {
     let Some(servers) = connect(&ctx, &files).await else { return Ok(()) };
     served.scribe.get_or_init(|| servers.scribe.clone());
     served.history.get_or_init(|| servers.history.clone());
@@ -66,7 +75,15 @@ async fn start(ctx: Ctx, files: Files, view: Arc<View>, served: Served) -> anyho
     let every = Duration::from_millis(ctx.config.probe_every_ms.max(100));
     ctx.tasks.spawn("probe", probe.run(every, ctx.shutdown.stopping()));
     let sender = Sender::new(&ctx.config, ctx.tasks.clone(), servers.scribe.clone())?;
-    let correlator = CorrelatorStage { journal: Arc::clone(&servers.journal), view, files: files.clone(), log, sender };
+    let correlator = CorrelatorStage {
+        journal: Arc::clone(&servers.journal),
+        commands: Arc::clone(&servers.commands),
+        metrics,
+        view,
+        files: files.clone(),
+        log,
+        sender,
+    };
     spawn(&ctx, &servers, correlator, names::SIGNALS_TOPIC, Some(names::INCIDENTS_TOPIC), served.requests);
     for context in files.contexts() {
         let source = context.name.as_str().to_owned();
@@ -132,6 +149,7 @@ async fn try_connect(ctx: &Ctx, files: &Files) -> anyhow::Result<Servers> {
         let found = admin.describe(topic).await.context("look at the topics")?;
         anyhow::ensure!(found.is_some(), "topic {topic} is missing: run `spina topology apply`");
     }
+    let commands = Arc::new(commands(files, &schemas).await?);
     let journal = Arc::new(Journal::load(schemas).await?);
     let least = admin.session_timeout_min().await.context("ask the brokers for their limits")?;
     let process = Process {
@@ -148,5 +166,18 @@ async fn try_connect(ctx: &Ctx, files: &Files) -> anyhow::Result<Servers> {
     let scribe =
         Scribe { journal: Arc::clone(&journal), publisher: Publisher::new(&log).context("set up a publisher")? };
     let history = History { log, journal: Arc::clone(&journal) };
-    Ok(Servers { process, admin, journal, history, scribe })
+    Ok(Servers { process, admin, journal, commands, history, scribe })
+}
+
+/// The commands of all contexts: rules are read anew, and may ask any of them later. Those that they ask now must be there.
+async fn commands(files: &Files, schemas: &SchemaCache) -> anyhow::Result<Commands> {
+    let mut named = Vec::new();
+    for context in files.contexts() {
+        named.extend(context.commands().map(|(_, command)| (context, command.name.as_str())));
+    }
+    let commands = Commands::load(SOURCE, &named, schemas).await?;
+    for action in files.wanted().set.rules().flat_map(|rule| &rule.actions) {
+        commands.require(&format!("{}.{}", action.context, action.command))?;
+    }
+    Ok(commands)
 }

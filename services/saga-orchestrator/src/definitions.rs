@@ -1,17 +1,15 @@
 //! The sagas of the topology, and the contexts they reach into.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use spina_codec::schema_files;
 use spina_core::ContextName;
 use spina_core::saga::{Action, Ask, Plan, Undo};
 use spina_log::names;
 use spina_rules::context::{ContextDef, load_all};
-use spina_rules::decide::Shapes;
-use spina_rules::saga::{self, Known, Saga};
-use spina_runtime::CommonConfig;
+use spina_rules::saga::{self, Saga};
+use spina_runtime::{CommonConfig, known};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -26,10 +24,7 @@ impl Definitions {
     /// Reads everything. A mistake anywhere is an error that names file, line and column.
     pub fn load(config: &CommonConfig) -> anyhow::Result<Self> {
         let contexts = load_all(&config.topology_dir).context("read the topology")?;
-        let mut known = Known::new();
-        for context in &contexts {
-            known.insert(context.name.clone(), shapes(config, context)?);
-        }
+        let known = known::load(&config.schemas_dir, &contexts)?;
         let sagas = saga::load_all(&config.topology_dir, &known).context("read the sagas")?;
         Ok(Self { sagas, contexts })
     }
@@ -85,17 +80,6 @@ impl Definitions {
     pub fn context(&self, name: &str) -> Option<&ContextDef> {
         self.contexts.iter().find(|context| context.name.as_str() == name)
     }
-}
-
-/// The schemas of a context, as rules see them.
-fn shapes(config: &CommonConfig, context: &ContextDef) -> anyhow::Result<Shapes> {
-    let files = schema_files::load(&config.schemas_dir, &context.name).context("read the schemas")?;
-    let by_record: HashMap<&str, _> = files.iter().map(|file| (file.full_name.as_str(), &file.shape)).collect();
-    let outline = |name: &str| by_record.get(context.record_name(name).as_str()).map(|shape| shape.outline());
-    Ok(Shapes {
-        events: context.events().filter_map(|(_, name)| outline(name)).collect(),
-        commands: context.commands().filter_map(|(_, command)| outline(&command.name)).collect(),
-    })
 }
 
 /// Shared definitions.

@@ -1,6 +1,5 @@
 //! Saga records on the wire: what reaches sagas, what happened to them, what they ask.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,10 +12,11 @@ use spina_codec::frame;
 use spina_codec::partitioner::partition_for;
 use spina_codec::saga_record;
 use spina_codec::shape::Shape;
-use spina_codec::subject;
 use spina_core::Timestamp;
 use spina_core::saga::{AskId, Fields, Happened, Input, SagaEvent};
 use spina_log::{Admin, Fetched, NewRecord, names};
+use spina_runtime::Written;
+use spina_runtime::commands::{Asking, Commands};
 
 use crate::definitions::Definitions;
 
@@ -63,35 +63,8 @@ impl Letter {
 const START: &str = "start";
 const INPUT: &str = "input";
 
-/// A record's schema, ready to be written.
-#[derive(Debug, Clone)]
-struct Written {
-    schema_id: u32,
-    shape: Arc<Shape>,
-}
-
-impl Written {
-    async fn latest(schemas: &SchemaCache, topic: &str, record: &str) -> anyhow::Result<Self> {
-        let subject = subject(topic, record);
-        let latest = schemas.registry().latest(&subject).await?;
-        let latest = latest.with_context(|| format!("subject {subject} is missing: run `spina topology apply`"))?;
-        Ok(Self { schema_id: latest.id, shape: schemas.resolve(latest.id).await? })
-    }
-
-    fn framed(&self, fields: &Map<String, Value>) -> Result<Bytes, String> {
-        let avro = self.shape.encode(fields).map_err(|error| error.to_string())?;
-        Ok(Bytes::from(frame::frame(self.schema_id, &avro)))
-    }
-}
-
-/// A command that a saga may ask.
-#[derive(Debug)]
-struct CommandType {
-    written: Written,
-    topic: Arc<str>,
-    partitions: i32,
-    ce_type: String,
-}
+/// Who writes these records.
+const SOURCE: &str = "/spina/saga-orchestrator";
 
 /// Encodes and decodes all records of sagas.
 pub struct Wire {
@@ -101,22 +74,21 @@ pub struct Wire {
     log_topic: Arc<str>,
     /// Partitions of inbox and log.
     pub partitions: i32,
-    commands: HashMap<(String, String), CommandType>,
+    commands: Commands,
 }
 
 impl Wire {
     /// Asks registry and brokers for what the definitions name.
     pub async fn load(definitions: &Definitions, schemas: &SchemaCache, admin: &Admin) -> anyhow::Result<Self> {
-        let mut commands = HashMap::new();
-        for (context, command) in definitions.commands() {
-            let def = definitions.context(&context).context("find the context of a command")?;
-            let topic = names::commands_topic(&def.name);
-            let written = Written::latest(schemas, &topic, &def.record_name(&command)).await?;
-            let aggregate = def.commands().find(|(_, known)| known.name.value == command);
-            let aggregate = aggregate.map_or("", |(aggregate, _)| aggregate.name.as_str());
-            let ce_type = format!("{context}.{aggregate}.{command}");
-            let partitions = *def.partitions;
-            commands.insert((context, command), CommandType { written, topic: topic.into(), partitions, ce_type });
+        let asked = definitions.commands();
+        let mut named = Vec::new();
+        for (context, command) in &asked {
+            let def = definitions.context(context).context("find the context of a command")?;
+            named.push((def, command.as_str()));
+        }
+        let commands = Commands::load(SOURCE, &named, schemas).await?;
+        for (context, command) in &asked {
+            commands.require(&format!("{context}.{command}"))?;
         }
         let found = admin.describe(names::SAGA_INBOX_TOPIC).await?;
         let inbox = found.context("the inbox of the sagas is missing: run `spina topology apply`")?;
@@ -176,15 +148,8 @@ impl Wire {
 
     /// A command that a saga asks. An error if its fields do not fit.
     pub fn command(&self, ask: &AskId, name: (&str, &str), stream: &str, fields: &Fields) -> Result<NewRecord, String> {
-        let key = (name.0.to_owned(), name.1.to_owned());
-        let command = self.commands.get(&key).ok_or_else(|| format!("there is no command {}.{}", name.0, name.1))?;
-        let value = command.written.framed(fields)?;
-        let mut headers = headers(&command.ce_type);
-        headers.push("ce_id", Some(ask.to_string().as_bytes()));
-        headers.push("ce_correlationid", Some(ask.saga.as_bytes()));
-        headers.push("ce_causationid", Some(ask.saga.as_bytes()));
-        let partition = partition_for(stream.as_bytes(), command.partitions);
-        Ok(self.record(&command.topic, partition, stream, value, headers))
+        let asking = Asking { id: &ask.to_string(), correlation: &ask.saga, causation: &ask.saga };
+        self.commands.record(&format!("{}.{}", name.0, name.1), stream, fields, asking)
     }
 
     fn record(&self, topic: &Arc<str>, partition: i32, key: &str, value: Bytes, headers: Headers) -> NewRecord {
@@ -204,7 +169,7 @@ fn headers(ce_type: &str) -> Headers {
     let mut headers = Headers::default();
     headers.push("ce_specversion", Some(b"1.0"));
     headers.push("ce_type", Some(ce_type.as_bytes()));
-    headers.push("ce_source", Some(b"/spina/saga-orchestrator"));
+    headers.push("ce_source", Some(SOURCE.as_bytes()));
     headers
 }
 

@@ -8,6 +8,7 @@ use super::duration::parse_span;
 use super::{FileRules, Inhibit, Mapping, Matcher, Near, Rule, ServiceGraph, Span};
 use crate::event_shape::EventShape;
 use crate::expr::{Formula, Template};
+use crate::known::Known;
 use crate::node::{Node, Reading};
 use crate::source::{Entries, Located, Place, Problem, Problems, Source, quote};
 
@@ -38,7 +39,7 @@ const FILE_KEYS: [&str; 11] = [
     "watch",
     "doc",
 ];
-const RULE_KEYS: [&str; 13] = [
+const RULE_KEYS: [&str; 14] = [
     "doc",
     "sources",
     "match",
@@ -51,17 +52,18 @@ const RULE_KEYS: [&str; 13] = [
     "span_max",
     "severity",
     "summary",
+    "actions",
     "groups_max",
 ];
 
-/// Compiles the file of a context against the shapes of its events. Without them nothing becomes a signal: the text is one
-/// that was checked before, and events may have changed since.
+/// Compiles the file of a context against the shapes of all contexts. Without them nothing becomes a signal, and actions are
+/// taken as they are: the text is one that was checked before, and events and commands may have changed since.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the lines.
-pub fn compile(source: &Source, context: &str, events: Option<&[EventShape]>) -> Result<FileRules, Problems> {
+pub fn compile(source: &Source, context: &str, known: Option<&Known>) -> Result<FileRules, Problems> {
     let (reading, root) = Reading::begin(source)?;
-    let mut compiler = Compiler { source, reading, events, context, further: Vec::new() };
+    let mut compiler = Compiler { source, reading, known, context, further: Vec::new() };
     let rules = compiler.file(&root);
     let Compiler { reading, further, .. } = compiler;
     let problems: Vec<Problem> = reading.end().into_iter().chain(further).collect();
@@ -71,12 +73,12 @@ pub fn compile(source: &Source, context: &str, events: Option<&[EventShape]>) ->
 pub(super) struct Compiler<'s> {
     source: &'s Source,
     pub(super) reading: Reading<'s>,
-    events: Option<&'s [EventShape]>,
+    pub(super) known: Option<&'s Known>,
     pub(super) context: &'s str,
     further: Vec<Problem>,
 }
 
-impl Compiler<'_> {
+impl<'s> Compiler<'s> {
     fn file(&mut self, root: &Located<Node>) -> FileRules {
         let empty = Map::default();
         let entries = match &root.value {
@@ -128,20 +130,25 @@ impl Compiler<'_> {
             let message = format!("{} would take every signal: say which with match or when", quote(name));
             self.reading.complain(name.place, message);
         }
+        let (group_by, near) = (self.label_names(entries, "group_by"), self.near(entries));
+        let labels: Vec<&str> =
+            group_by.iter().chain(near.as_ref().map(|near| &near.label)).map(String::as_str).collect();
+        let actions = self.actions(entries, &labels);
         Some(Rule {
             name: format!("{}/{}", self.context, name.value),
             doc: self.text_of(entries, "doc").map(|text| text.value).unwrap_or_default(),
             sources: self.sources(entries),
             matchers,
             when: self.formula_of(entries, "when", &["labels", "annotations"]),
-            group_by: self.label_names(entries, "group_by"),
-            near: self.near(entries),
+            group_by,
+            near,
             window,
             detect,
             resolve,
             span_max: entries.get("span_max").and_then(|node| self.span(node, "span_max")),
             severity,
             summary: self.template_of(entries, "summary"),
+            actions,
             groups_max: self.groups_max(entries),
         })
     }
@@ -211,7 +218,7 @@ impl Compiler<'_> {
     }
 
     fn mappings(&mut self, file: &Map) -> Vec<Mapping> {
-        let (Some(node), Some(events)) = (file.get("signals"), self.events) else { return Vec::new() };
+        let (Some(node), Some(events)) = (file.get("signals"), self.events()) else { return Vec::new() };
         let Some(entries) = self.reading.names(node, "signals") else { return Vec::new() };
         let mut found = Vec::new();
         for (event, node) in entries.iter() {
@@ -228,6 +235,12 @@ impl Compiler<'_> {
             }
         }
         found
+    }
+
+    /// The shapes of the context's own events, if any are known at all.
+    fn events(&self) -> Option<&'s [EventShape]> {
+        let ours = self.known?.iter().find(|(name, _)| name.as_str() == self.context);
+        Some(ours.map_or(&[][..], |(_, shapes)| &shapes.events))
     }
 
     fn mapping(&mut self, event: &Located<String>, shape: &EventShape, node: &Located<Node>) -> Option<Mapping> {
@@ -367,7 +380,7 @@ impl Compiler<'_> {
         matchers
     }
 
-    fn formula(&mut self, text: &Located<String>, known: &[&str]) -> Option<Formula> {
+    pub(super) fn formula(&mut self, text: &Located<String>, known: &[&str]) -> Option<Formula> {
         Formula::compile(self.source, text, known).map_err(|problem| self.further.push(problem)).ok()
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use spina_core::correlation::{Labels, Signal};
 
-use super::{Mapping, Matcher, Receiver, Route, ServiceGraph, Span, Watch, matches_all};
+use super::{ActionRule, Mapping, Matcher, Receiver, Route, ServiceGraph, Span, Watch, matches_all};
 use crate::expr::{EvalError, Formula, Template, Variable};
 use crate::source::Located;
 
@@ -65,6 +65,8 @@ pub struct Rule {
     pub severity: String,
     /// What people are told, from `labels`, `count` and `rule`.
     pub summary: Option<Template>,
+    /// What is asked when something happens to one of its incidents.
+    pub actions: Vec<ActionRule>,
     /// Most groups that it keeps at once; signals beyond are shed, and that is told.
     pub groups_max: usize,
 }
@@ -194,6 +196,6 @@ impl Inhibit {
     }
 }
 
-fn document(labels: &Labels) -> Map<String, Value> {
+pub(super) fn document(labels: &Labels) -> Map<String, Value> {
     labels.iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
 }

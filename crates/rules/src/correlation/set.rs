@@ -6,7 +6,7 @@ use std::path::Path;
 use spina_core::correlation::labels::digest;
 
 use super::{FileRules, Mapping, Receiver, Rule, ServiceGraph, compile};
-use crate::event_shape::EventShape;
+use crate::known::Known;
 use crate::source::{Place, Problem, Problems, Source, quote};
 
 /// The file's name within a context's folder.
@@ -26,30 +26,27 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// Compiles the files' texts, by context. `events` are the shapes of each context's events.
+    /// Compiles the files' texts, by context, against the events and commands of all contexts.
     ///
     /// # Errors
     /// Everything that is wrong in any of them.
-    pub fn of(texts: &BTreeMap<String, String>, events: &BTreeMap<String, Vec<EventShape>>) -> Result<Self, Problems> {
-        Self::build(texts, |context| Some(events.get(context).map_or(&[][..], Vec::as_slice)))
+    pub fn of(texts: &BTreeMap<String, String>, known: &Known) -> Result<Self, Problems> {
+        Self::build(texts, Some(known))
     }
 
-    /// Compiles texts that were checked before, without what makes signals of events.
+    /// Compiles texts that were checked before, without what makes signals of events and without looking at commands.
     ///
     /// # Errors
     /// As [`RuleSet::of`]; possible only if the rules of today are stricter.
     pub fn recorded(texts: &BTreeMap<String, String>) -> Result<Self, Problems> {
-        Self::build(texts, |_| None)
+        Self::build(texts, None)
     }
 
-    fn build<'e>(
-        texts: &BTreeMap<String, String>,
-        events: impl Fn(&str) -> Option<&'e [EventShape]>,
-    ) -> Result<Self, Problems> {
+    fn build(texts: &BTreeMap<String, String>, known: Option<&Known>) -> Result<Self, Problems> {
         let (mut files, mut problems) = (Vec::new(), Vec::new());
         for (context, text) in texts {
             let source = Source::new(format!("{context}/{CORRELATION_FILE}"), text.clone());
-            match compile(&source, context, events(context)) {
+            match compile(&source, context, known) {
                 Ok(file) => files.push(file),
                 Err(found) => problems.extend(found.0),
             }
@@ -91,6 +88,11 @@ impl RuleSet {
     /// All rules, in the order of contexts and files.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.files.iter().flat_map(|file| &file.rules)
+    }
+
+    /// The rule of that name: `<context>/<rule>`.
+    pub fn rule(&self, name: &str) -> Option<&Rule> {
+        self.rules().find(|rule| rule.name == name)
     }
 
     /// How the events of a context become signals.

@@ -6,17 +6,26 @@ use spina_core::Timestamp;
 use spina_core::correlation::{Kind, Labels, Signal};
 
 use super::*;
+use crate::decide::Shapes;
 use crate::event_shape::{EventField, EventShape, FieldKind};
+use crate::known::Known;
 use crate::source::Source;
 
-fn events() -> Vec<EventShape> {
+mod actions;
+
+/// The flights' one event, and the one command of those who look after airports.
+fn known() -> Known {
     let field = |name: &str, kind| EventField { name: name.into(), kind, nullable: false, has_default: false };
     let fields = vec![field("origin", FieldKind::Text), field("delay", FieldKind::Integer)];
-    vec![EventShape { name: "Cancelled".into(), fields }]
+    let flights = Shapes { events: vec![EventShape { name: "Cancelled".into(), fields }], commands: Vec::new() };
+    let note = EventField { has_default: true, ..field("note", FieldKind::Text) };
+    let fields = vec![field("reason", FieldKind::Text), note];
+    let ops = Shapes { events: Vec::new(), commands: vec![EventShape { name: "Close".into(), fields }] };
+    [("flights".parse().unwrap(), flights), ("ops".parse().unwrap(), ops)].into()
 }
 
 fn load(text: &str) -> Result<FileRules, String> {
-    compile(&Source::new("c.yaml", text), "flights", Some(&events())).map_err(|problems| problems.to_string())
+    compile(&Source::new("c.yaml", text), "flights", Some(&known())).map_err(|problems| problems.to_string())
 }
 
 const WHOLE: &str = r#"
@@ -76,14 +85,13 @@ fn a_file_becomes_rules() {
 
 #[test]
 fn files_come_together_and_have_a_version() {
-    let shapes = BTreeMap::from([("flights".to_owned(), events())]);
     let texts = BTreeMap::from([("flights".to_owned(), WHOLE.to_owned()), ("monitoring".to_owned(), String::new())]);
-    let set = RuleSet::of(&texts, &shapes).unwrap();
+    let set = RuleSet::of(&texts, &known()).unwrap();
     assert_eq!(set.rules().count(), 2);
-    assert_eq!(set.version, RuleSet::of(&texts, &shapes).unwrap().version);
+    assert_eq!(set.version, RuleSet::of(&texts, &known()).unwrap().version);
     let far = "rules: { r: { match: [a=b], sources: [elsewhere] } }";
     let texts = BTreeMap::from([("monitoring".to_owned(), far.to_owned())]);
-    let problems = RuleSet::of(&texts, &shapes).unwrap_err().to_string();
+    let problems = RuleSet::of(&texts, &known()).unwrap_err().to_string();
     assert!(problems.starts_with("monitoring/correlation.yaml:1:39: there is no source `elsewhere`"), "{problems}");
 }
 

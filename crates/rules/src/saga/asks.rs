@@ -1,6 +1,5 @@
 //! What a step asks of others: commands and calls.
 
-use spina_core::event_shape::EventShape;
 use spina_core::saga::Ask;
 use spina_core::saga::plan::Formula;
 use spina_core::target::Rate;
@@ -8,7 +7,7 @@ use spina_core::target::Rate;
 use super::compile::{Compiler, SEEN};
 use super::steps::TIMEOUT_MS;
 use crate::node::Node;
-use crate::source::{Entries, Located, Place, quote};
+use crate::source::{Entries, Located, Place};
 
 /// Most calls per second that can be asked for, and at once.
 const PER_SECOND_MAX: u32 = 10_000;
@@ -68,7 +67,7 @@ impl Compiler<'_> {
         let stream = self.required(entries, place, "stream").and_then(|node| self.formula(node, "`stream`", &SEEN));
         let fields = entries.get("fields").map(|node| self.formulas(node, "`fields`", &SEEN)).unwrap_or_default();
         let (text, shape) = found?;
-        self.check_fields(&fields, shape, command.place);
+        self.reading.check_fields(&fields, shape, command.place);
         let (context, command) = text.split_once('.')?;
         Some(Ask::Command {
             context: context.to_owned(),
@@ -76,20 +75,6 @@ impl Compiler<'_> {
             stream: stream?,
             fields: named(fields),
         })
-    }
-
-    /// A command gets the fields that it has, and all that it needs.
-    fn check_fields(&mut self, fields: &[(Located<String>, Formula)], shape: &EventShape, place: Place) {
-        let command = &shape.name;
-        for (name, _) in fields.iter().filter(|(name, _)| !shape.fields.iter().any(|field| field.name == name.value)) {
-            let known = shape.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ");
-            self.complain(name.place, format!("{command} has no field {}, it has: {known}", quote(name)));
-        }
-        for field in shape.fields.iter().filter(|field| !field.has_default) {
-            if !fields.iter().any(|(name, _)| name.value == field.name) {
-                self.complain(place, format!("{command} needs the field {}", quote(&field.name)));
-            }
-        }
     }
 }
 

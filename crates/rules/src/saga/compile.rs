@@ -6,8 +6,9 @@ use spina_core::event_shape::EventShape;
 use spina_core::saga::plan::Formula as Shared;
 use spina_core::saga::{Plan, Retry};
 
-use super::{Awaited, Known, Saga, Start, StepFormula};
+use super::{Awaited, Saga, Start, StepFormula};
 use crate::expr::{Expr, Formula};
+use crate::known::{Kind, Known};
 use crate::node::{Node, Reading};
 use crate::source::{Entries, Located, Place, Problem, Problems, Source, quote};
 
@@ -127,57 +128,17 @@ impl<'s> Compiler<'s> {
 
     /// An event's type, such as `flights.FlightCancelled`.
     pub fn event(&mut self, node: &Located<Node>, what: &str) -> Option<(String, &'s EventShape)> {
-        let (text, shapes) = self.context_of(node, what, "event")?;
-        self.one_of(node, text, &shapes.events, "event")
+        self.reading.named(node, what, Kind::Event, self.known)
     }
 
     /// A command's type, such as `booking.HoldSeats`.
     pub fn command(&mut self, node: &Located<Node>, what: &str) -> Option<(String, &'s EventShape)> {
-        let (text, shapes) = self.context_of(node, what, "command")?;
-        self.one_of(node, text, &shapes.commands, "command")
-    }
-
-    fn context_of(
-        &mut self,
-        node: &Located<Node>,
-        what: &str,
-        kind: &str,
-    ) -> Option<(String, &'s crate::decide::Shapes)> {
-        let text = self.reading.text(node, what)?.to_owned();
-        let Some((context, _)) = text.split_once('.') else {
-            self.complain(node.place, format!("{} names no context: write `<context>.<{kind}>`", quote(&text)));
-            return None;
-        };
-        let Some((_, shapes)) = self.known.iter().find(|(name, _)| name.as_str() == context) else {
-            let mut names: Vec<&str> = self.known.keys().map(spina_core::ContextName::as_str).collect();
-            names.sort_unstable();
-            let message = format!("there is no context {}; there are {}", quote(context), names.join(", "));
-            self.complain(node.place, message);
-            return None;
-        };
-        Some((text, shapes))
-    }
-
-    fn one_of(
-        &mut self,
-        node: &Located<Node>,
-        text: String,
-        shapes: &'s [EventShape],
-        kind: &str,
-    ) -> Option<(String, &'s EventShape)> {
-        let (context, name) = text.split_once('.').unwrap_or_default();
-        let found = shapes.iter().find(|shape| shape.name == name);
-        if found.is_none() {
-            let known: Vec<&str> = shapes.iter().map(|shape| shape.name.as_str()).collect();
-            let message = format!("context {context} has no {kind} {}, it has {}", quote(name), known.join(", "));
-            self.complain(node.place, message);
-        }
-        found.map(|shape| (text.clone(), shape))
+        self.reading.named(node, what, Kind::Command, self.known)
     }
 
     /// An expression over an event.
     pub fn over_event(&mut self, node: &Located<Node>, what: &str, shape: Option<&EventShape>) -> Option<Expr> {
-        let text = self.formula_text(node, what)?;
+        let text = self.reading.expression(node, what)?;
         let expr = match Expr::compile(self.source, &text) {
             Ok(expr) => expr,
             Err(problem) => {
@@ -197,7 +158,7 @@ impl<'s> Compiler<'s> {
 
     /// A formula over the saga.
     pub fn formula(&mut self, node: &Located<Node>, what: &str, seen: &[&str]) -> Option<Shared> {
-        let text = self.formula_text(node, what)?;
+        let text = self.reading.expression(node, what)?;
         let formula = match Formula::compile(self.source, &text, seen) {
             Ok(formula) => formula,
             Err(problem) => {
@@ -239,21 +200,6 @@ impl<'s> Compiler<'s> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Formulas are text; numbers and booleans stand for themselves.
-    fn formula_text(&mut self, node: &Located<Node>, what: &str) -> Option<Located<String>> {
-        let text = match &node.value {
-            Node::Int(number) => number.to_string(),
-            Node::Bool(value) => value.to_string(),
-            Node::Text(text) => text.clone(),
-            Node::Null | Node::Float(_) | Node::List(_) | Node::Map(_) => {
-                let kind = node.value.kind();
-                self.complain(node.place, format!("{what} must be an expression, not {kind}"));
-                return None;
-            }
-        };
-        Some(Located::new(text, node.place))
     }
 
     /// Formulas by name.

@@ -42,24 +42,20 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
 use spina_core::saga::{Compute, Fields, Plan};
 use spina_core::{ContextName, Recorded};
 
-use crate::decide::Shapes;
 use crate::expr::{EvalError, Expr, Formula, Variable};
+use crate::known::Known;
 use crate::source::{Place, Problem, Problems, Source};
 
 pub use compile::compile;
 
 /// The folder of a context's sagas within the context's own.
 pub const SAGAS_FOLDER: &str = "sagas";
-
-/// The shapes of all contexts, which sagas reach across.
-pub type Known = HashMap<ContextName, Shapes>;
 
 /// A saga, ready to be run.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use spina_core::saga::{Ask, Request, SagaEvent, effect, start};
 use spina_core::{EventHeaders, Position, Timestamp, Version};
 
 use super::*;
+use crate::decide::Shapes;
 
 fn shape(name: &str, fields: &[&str]) -> spina_core::event_shape::EventShape {
     let field = |name: &&str| EventField {

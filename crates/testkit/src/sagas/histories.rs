@@ -11,7 +11,8 @@ use spina_codec::schema_files;
 use spina_core::saga::{Action, Happened, Plan, SagaEvent, Undo, replay};
 use spina_rules::context::load_all;
 use spina_rules::decide::Shapes;
-use spina_rules::saga::{self, Known};
+use spina_rules::known::Known;
+use spina_rules::saga;
 use spina_rules::source::Source;
 
 fn folder() -> PathBuf {

@@ -50,6 +50,8 @@ pub struct RuleAccount {
     pub shed: u64,
     /// Signals on which its condition failed.
     pub failed: u64,
+    /// Commands that it asked, or would have asked if they were not withheld.
+    pub actions: u64,
 }
 
 impl Account {

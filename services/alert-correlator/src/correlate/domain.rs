@@ -18,10 +18,12 @@ use spina_core::correlation::{IncidentEvent, Kind, Signal};
 use spina_rules::correlation::{Rule, RuleSet};
 
 use super::account::{Account, Limits, RuleAccount};
+use super::acting::Decision;
 use super::alerts::{Active, Actives};
 use super::group::{Group, Turn};
 use super::incidents::Incidents;
 use super::index::Index;
+use super::silence::Compiled;
 
 /// The rules by number.
 #[derive(Debug, Default)]
@@ -55,16 +57,21 @@ impl Numbered {
 pub struct Shared<'e> {
     pub rules: &'e Numbered,
     pub limits: &'e Limits,
+    pub silences: &'e BTreeMap<String, Compiled>,
+    /// What the clock said last.
+    pub now: Timestamp,
     pub account: &'e mut Account,
     pub costs: &'e mut BTreeMap<String, RuleAccount>,
     pub incidents: &'e mut Incidents,
-    pub out: &'e mut Vec<IncidentEvent>,
+    pub out: &'e mut Vec<Decision>,
 }
 
 impl Shared<'_> {
-    fn tell(&mut self, event: IncidentEvent) {
+    /// Tells an event, and what is asked with it.
+    pub fn tell(&mut self, event: IncidentEvent) {
         self.incidents.fold(&event);
-        self.out.push(event);
+        let actions = self.actions(&event);
+        self.out.push(Decision { event, actions });
     }
 
     fn cost(&mut self, rule: usize) -> &mut RuleAccount {

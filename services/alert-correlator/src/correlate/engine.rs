@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use spina_core::Timestamp;
 use spina_core::correlation::incident::Ending;
-use spina_core::correlation::{IncidentEvent, Kind, Labels, Notification, Signal, SourceClock};
-use spina_rules::correlation::{Inhibit, Route, RuleSet, matches_all};
+use spina_core::correlation::{Kind, Labels, Notification, Signal, SourceClock};
+use spina_rules::correlation::{Route, RuleSet};
 
 use super::account::{Account, Limits, RuleAccount};
+use super::acting::Decision;
 use super::alerts::{Active, Told, tell};
 use super::domain::{Domain, Due, Numbered, Shared, ended};
 use super::group::Group;
@@ -49,7 +50,7 @@ pub struct Engine {
     costs: BTreeMap<String, RuleAccount>,
     /// What the clock said last, by the journal.
     now: Timestamp,
-    buffer: Vec<IncidentEvent>,
+    buffer: Vec<Decision>,
     notices: Notices,
     decided: Vec<Notification>,
     limits: Limits,
@@ -63,12 +64,12 @@ impl Engine {
     }
 
     /// Takes the next record of the journal, which was written at `arrived`, and returns what it leads to.
-    pub fn take(&mut self, input: Input, arrived: Timestamp) -> Vec<IncidentEvent> {
+    pub fn take(&mut self, input: Input, arrived: Timestamp) -> Vec<Decision> {
         self.now = self.now.max(arrived);
         let is_tick = matches!(input, Input::ClockTicked { .. });
         self.fold(input);
-        for event in &self.buffer {
-            self.notices.note(event, &self.incidents, &self.rules.set, self.now);
+        for decision in &self.buffer {
+            self.notices.note(&decision.event, &self.incidents, &self.rules.set, self.now);
         }
         if is_tick && self.notices.due().is_some_and(|due| due <= self.now) {
             let mut notices = std::mem::take(&mut self.notices);
@@ -176,18 +177,8 @@ impl Engine {
 
     /// Everything that mutes now: found once for many.
     pub fn muting(&self) -> Muting<'_> {
-        let silences = self.silences.values().filter(|compiled| compiled.silence.is_active(self.now));
-        let rules: Vec<&Inhibit> = self.rules.set.files.iter().flat_map(|file| &file.inhibit).collect();
-        let mut inhibitors = Vec::new();
-        // Most incidents mute nothing.
-        for incident in self.incidents.open().filter(|_| !rules.is_empty()) {
-            let source = labels_of(incident);
-            let ours: Vec<&Inhibit> = rules.iter().filter(|rule| matches_all(&rule.source, &source)).copied().collect();
-            if !ours.is_empty() {
-                inhibitors.push((incident.id.as_str(), source, ours));
-            }
-        }
-        Muting { silences: silences.collect(), inhibitors, now: self.now }
+        let rules = self.rules.set.files.iter().flat_map(|file| &file.inhibit);
+        Muting::by(rules, &self.silences, &self.incidents, self.now)
     }
 
     /// The route that the labels take: the first that matches.
@@ -278,8 +269,22 @@ impl Engine {
         if watermark == i64::MAX {
             return;
         }
-        let Self { rules, account, costs, incidents, buffer, domains, limits, .. } = self;
-        domains[number].advance(watermark, &mut Shared { rules, limits, account, costs, incidents, out: buffer });
+        let mut domain = std::mem::take(&mut self.domains[number]);
+        domain.advance(watermark, &mut self.shared());
+        self.domains[number] = domain;
+    }
+
+    fn shared(&mut self) -> Shared<'_> {
+        Shared {
+            rules: &self.rules,
+            limits: &self.limits,
+            silences: &self.silences,
+            now: self.now,
+            account: &mut self.account,
+            costs: &mut self.costs,
+            incidents: &mut self.incidents,
+            out: &mut self.buffer,
+        }
     }
 
     /// Puts other rules in force. A text that cannot be used leaves everything as it is: whoever writes the journal checks
@@ -330,8 +335,7 @@ impl Engine {
                 }
                 (None, Some(open)) => {
                     let event = ended(open.incident.clone(), open.count, Ending::RuleGone, group.last(), group.last());
-                    self.incidents.fold(&event);
-                    self.buffer.push(event);
+                    self.shared().tell(event);
                 }
                 (None, None) => {}
             }

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use spina_core::Timestamp;
-use spina_core::correlation::{Incident, IncidentEvent, IncidentState, Labels};
+use spina_core::correlation::{Action, Incident, IncidentEvent, IncidentState, Labels};
 
 /// Incidents that are over and still remembered.
 const OVER_MAX: usize = 10_000;
 /// Events remembered of one incident.
 const EVENTS_MAX: usize = 200;
+/// Actions remembered of one incident: the latest.
+const ACTIONS_MAX: usize = 100;
 
 /// An incident and what happened to it.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct Kept {
     pub incident: Incident,
     /// Its events, in order.
     pub events: Vec<IncidentEvent>,
+    /// What was asked with them, or withheld, in order.
+    pub actions: Vec<Action>,
 }
 
 /// See the [module](self).
@@ -33,7 +37,7 @@ impl Incidents {
     pub fn fold(&mut self, event: &IncidentEvent) {
         if let Some(incident) = Incident::opened(event) {
             let id = incident.id.clone();
-            self.all.insert(id, Kept { incident, events: vec![event.clone()] });
+            self.all.insert(id, Kept { incident, events: vec![event.clone()], actions: Vec::new() });
             return;
         }
         let Some(kept) = self.all.get_mut(event.incident()) else { return };
@@ -48,6 +52,14 @@ impl Incidents {
             let oldest = self.over.pop_front();
             oldest.map(|id| self.all.remove(&id));
         }
+    }
+
+    /// Remembers what was asked for an incident.
+    pub fn keep(&mut self, id: &str, actions: &[Action]) {
+        let Some(kept) = self.all.get_mut(id) else { return };
+        kept.actions.extend_from_slice(actions);
+        let beyond = kept.actions.len().saturating_sub(ACTIONS_MAX);
+        kept.actions.drain(..beyond);
     }
 
     fn note(&mut self, event: &IncidentEvent, before: IncidentState, after: IncidentState) {

@@ -1,7 +1,7 @@
 //! Correlating: from the journal of inputs to incident events. Pure: no clock, no randomness, no I/O.
 //!
 //! ```text
-//! Input --Engine--> waiting signals, in order of event time --watermark--> rules --> groups --> IncidentEvent
+//! Input --Engine--> waiting signals, in order of event time --watermark--> rules --> groups --> IncidentEvent --> Action
 //! ```
 //!
 //! The engine is a function of the journal: the same inputs give the same events, after a restart, in a back-test, and in
@@ -9,6 +9,7 @@
 //! order of event time.
 
 mod account;
+mod acting;
 mod alerts;
 mod domain;
 mod engine;
@@ -27,6 +28,7 @@ mod storms;
 #[cfg(test)]
 mod tests;
 
+pub use acting::Decision;
 pub use alerts::Active;
 pub use engine::Engine;
 pub use incidents::{Kept, labels_of};

@@ -1,9 +1,13 @@
 //! Silences and what else mutes: who is not to be told of what, and for how long.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use spina_core::Timestamp;
 use spina_core::correlation::Labels;
-use spina_rules::correlation::{BadMatcher, Inhibit, Matcher};
+use spina_rules::correlation::{BadMatcher, Inhibit, Matcher, matches_all};
+
+use super::incidents::{Incidents, labels_of};
 
 /// A silence, as Alertmanager has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +99,28 @@ pub struct Muting<'e> {
     pub now: Timestamp,
 }
 
-impl Muting<'_> {
+impl<'e> Muting<'e> {
+    /// What mutes at a time, by some inhibitions: found once for many.
+    pub fn by(
+        rules: impl Iterator<Item = &'e Inhibit>,
+        silences: &'e BTreeMap<String, Compiled>,
+        incidents: &'e Incidents,
+        now: Timestamp,
+    ) -> Self {
+        let rules: Vec<&Inhibit> = rules.collect();
+        let silences = silences.values().filter(|compiled| compiled.silence.is_active(now));
+        let mut inhibitors = Vec::new();
+        // Most incidents mute nothing.
+        for incident in incidents.open().filter(|_| !rules.is_empty()) {
+            let source = labels_of(incident);
+            let ours: Vec<&Inhibit> = rules.iter().filter(|rule| matches_all(&rule.source, &source)).copied().collect();
+            if !ours.is_empty() {
+                inhibitors.push((incident.id.as_str(), source, ours));
+            }
+        }
+        Self { silences: silences.collect(), inhibitors, now }
+    }
+
     /// What of it mutes something with those labels.
     pub fn of(&self, labels: &Labels) -> Muted {
         let silences = self.silences.iter().filter(|compiled| compiled.mutes(labels, self.now));

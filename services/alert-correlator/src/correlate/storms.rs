@@ -48,10 +48,10 @@ fn told(signals: impl IntoIterator<Item = Signal>) -> Vec<IncidentEvent> {
     let mut count = 0;
     for signal in signals {
         count += 1;
-        told.extend(engine.take(Input::SignalTaken(signal), now));
+        told.extend(engine.take(Input::SignalTaken(signal), now).into_iter().map(|decision| decision.event));
     }
     let later = Timestamp::from_micros(now.micros() + 30 * 86_400 * 1_000_000).unwrap();
-    told.extend(engine.take(Input::ClockTicked { now: later }, later));
+    told.extend(engine.take(Input::ClockTicked { now: later }, later).into_iter().map(|decision| decision.event));
     assert_eq!((engine.account().correlated, engine.account().late), (count, 0));
     told
 }

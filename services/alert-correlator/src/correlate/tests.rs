@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use spina_core::Timestamp;
 use spina_core::correlation::incident::Ending;
-use spina_core::correlation::{IncidentEvent, IncidentState, Kind, Labels, Signal};
+use spina_core::correlation::{Action, IncidentEvent, IncidentState, Kind, Labels, Signal};
 
 use super::*;
 
+mod acting;
 mod life;
 
 const START: i64 = 1_700_000_000;
@@ -44,15 +45,17 @@ fn resolved(seconds: i64, text: &str) -> Signal {
     Signal { kind: Kind::Resolved, ..signal(seconds, &format!("{text}@{seconds}"), text) }
 }
 
-/// An engine with rules of one file, and everything it told.
+/// An engine with rules of one file, and everything it told and asked.
+#[derive(Default)]
 struct World {
     engine: Engine,
     told: Vec<IncidentEvent>,
+    actions: Vec<Action>,
 }
 
 impl World {
     fn with(rules: &str) -> Self {
-        let mut world = Self { engine: Engine::default(), told: Vec::new() };
+        let mut world = Self::default();
         world.rules(rules);
         world
     }
@@ -64,7 +67,10 @@ impl World {
     }
 
     fn give(&mut self, input: Input, seconds: i64) {
-        self.told.extend(self.engine.take(input, at(seconds)));
+        for decision in self.engine.take(input, at(seconds)) {
+            self.told.push(decision.event);
+            self.actions.extend(decision.actions);
+        }
     }
 
     /// Signals that arrive when they happen.
@@ -122,7 +128,7 @@ fn a_threshold_opens_one_incident_and_silence_ends_it() {
 
 #[test]
 fn signals_that_come_before_their_rules_wait_for_them() {
-    let world = World { engine: Engine::default(), told: Vec::new() }.signals(every(10, 7, "a=b")).until(50);
+    let world = World::default().signals(every(10, 7, "a=b")).until(50);
     assert_eq!((world.engine.waiting(), world.engine.account().unmatched), (7, 0));
     let mut world = world;
     world.rules("rules: { r: { match: [a=b], window: { sliding: 60s }, open: { count: 3 } } }");

@@ -45,14 +45,16 @@ pub(super) async fn list(State(served): State<Served>, RawQuery(query): RawQuery
     Ok(ApiJson(json!({ "incidents": incidents, "account": account(&engine) })))
 }
 
-/// One incident with all that happened to it: rule, evidence, and what else was considered.
+/// One incident with all that happened to it: rule, evidence, what else was considered, and which commands were asked or
+/// withheld.
 #[utoipa::path(get, path = "/v1/incidents/{id}", tag = "incidents",
-    responses((status = 200, description = "The incident and its events"), (status = 404, description = "There is none")))]
+    responses((status = 200, description = "The incident, its events and actions"), (status = 404, description = "There is none")))]
 pub(super) async fn show(State(served): State<Served>, ApiPath(id): ApiPath<String>) -> ApiResult<ApiJson<Value>> {
     let engine = served.engine()?;
     let kept = engine.incidents().get(&id).ok_or_else(|| unknown(&id))?;
     let mut incident = shown(&engine.muting(), kept);
     incident["events"] = serde_json::to_value(&kept.events).map_err(ApiError::internal)?;
+    incident["actions"] = serde_json::to_value(&kept.actions).map_err(ApiError::internal)?;
     Ok(ApiJson(incident))
 }
 

@@ -1,12 +1,11 @@
 //! What correlation rules ask for: the journal of signals, incidents, alerts, and their schemas.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use spina_codec::registry::subject;
-use spina_core::event_shape::EventShape;
 use spina_log::names::{ALERTS_TOPIC, INCIDENT_RECORDS, INCIDENTS_TOPIC, SIGNAL_RECORDS, SIGNALS_TOPIC};
 use spina_rules::correlation::{CORRELATION_FILE, RuleSet};
+use spina_rules::known::Known;
 use spina_rules::source::Problem;
 
 use super::topics::{self, Purpose};
@@ -24,18 +23,13 @@ pub fn records() -> impl Iterator<Item = String> {
 }
 
 /// Adds topics and subjects if any context has rules, and tells what is wrong with those.
-pub fn add(
-    desired: &mut Desired,
-    topology_dir: &Path,
-    all: &Schemas,
-    events: &BTreeMap<String, Vec<EventShape>>,
-) -> Vec<Problem> {
+pub fn add(desired: &mut Desired, topology_dir: &Path, all: &Schemas, known: &Known) -> Vec<Problem> {
     let texts = match RuleSet::read_texts(topology_dir) {
         Ok(texts) if texts.is_empty() => return Vec::new(),
         Ok(texts) => texts,
         Err(problem) => return vec![problem],
     };
-    let mut problems = RuleSet::of(&texts, events).err().map(|found| found.0).unwrap_or_default();
+    let mut problems = RuleSet::of(&texts, known).err().map(|found| found.0).unwrap_or_default();
     let file = topology_dir.join(CORRELATION_FILE).display().to_string();
     let mut wanted: Vec<(&str, String)> = Vec::new();
     wanted.extend(SIGNAL_RECORDS.iter().map(|name| (SIGNALS_TOPIC, format!("spina.{name}"))));

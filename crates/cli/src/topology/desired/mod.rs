@@ -11,7 +11,7 @@ mod schemas;
 mod topics;
 mod unique;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use spina_core::saga::Plan;
 use spina_log::names;
 use spina_rules::context::{self, ContextDef};
 use spina_rules::decide::Shapes;
-use spina_rules::saga::Known;
+use spina_rules::known::Known;
 use spina_rules::source::{Located, Problem};
 use spina_rules::upcast::UPCASTERS_FILE;
 
@@ -114,7 +114,6 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
         let message = format!("the schema of {REPLY_RECORD} is missing");
         files.problems.push(schemas::whole(&schemas_dir.join("spina/Reply.avsc"), message));
     }
-    let mut shapes = BTreeMap::new();
     let mut known = Known::new();
     for context in &contexts {
         let named = context.events().map(|(_, event)| event);
@@ -140,8 +139,6 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
         files.problems.extend(intake::add(&mut files.desired, context, &records));
         files.problems.extend(unique::add(&mut files.desired, context, &schemas));
         files.problems.extend(published::add(&mut files.desired, context, &events, &schemas));
-        let outlines = events.iter().map(|schema| schema.shape.outline()).collect();
-        shapes.insert(context.name.as_str().to_owned(), outlines);
         files.problems.extend(projections::add(&mut files.desired, context, topology_dir, &events));
         let (declared, found) = connectors::declared(context, topology_dir);
         files.desired.connectors.extend(declared);
@@ -151,7 +148,7 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
         let outlined = Shapes { events: outlines(&events), commands: outlines(&commands) };
         known.insert(context.name.clone(), outlined);
     }
-    files.problems.extend(correlation::add(&mut files.desired, topology_dir, &schemas, &shapes));
+    files.problems.extend(correlation::add(&mut files.desired, topology_dir, &schemas, &known));
     sagas::add(&mut files, topology_dir, &schemas, &known);
     notices::add(&mut files.desired, topology_dir, &schemas);
     files.warnings.extend(unlisted(&contexts, &schemas));

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use spina_codec::registry::subject;
 use spina_log::names;
-use spina_rules::saga::{self, Known};
+use spina_rules::known::Known;
+use spina_rules::saga;
 use spina_rules::source::{Located, Place};
 
 use super::topics::{DesiredTopic, internal};

@@ -227,3 +227,24 @@ fn unique_fields_want_the_records_of_claims_and_are_checked() {
     let problems = folder.problems();
     assert!(problems.contains("context.yaml:6:14: unique field `gate`: none of FlightLanded has it"), "{problems}");
 }
+
+#[test]
+fn actions_of_correlation_rules_are_checked_against_the_commands_of_all_contexts() {
+    let folder = Folder::new();
+    let with_action = |command: &str, fields: &str| {
+        let action = format!("{{ on: opened, command: {command}, stream: \"'flight-1'\", fields: {fields} }}");
+        let rules = format!("rules: {{ late: {{ match: [a=b], actions: [{action}] }} }}\n");
+        folder.write("topology/flights/correlation.yaml", &rules);
+        folder.problems()
+    };
+    let command = "    commands: {LandFlight: {emit: [{event: FlightLanded}]}}\n";
+    folder.write("topology/flights/context.yaml", &format!("{CONTEXT}{command}"));
+    folder.write("schemas/flights/LandFlight.avsc", &LANDED.replace("FlightLanded", "LandFlight"));
+    let place = "flights/correlation.yaml:1:65: ";
+    let lost = with_action("flights.LoseFlight", "{ carrier: rule }");
+    assert!(lost.contains(&format!("{place}context flights has no command `LoseFlight`, it has LandFlight")), "{lost}");
+    let bare = with_action("flights.LandFlight", "{}");
+    assert!(bare.contains(&format!("{place}LandFlight needs the field `carrier`")), "{bare}");
+    let whole = with_action("flights.LandFlight", "{ carrier: rule }");
+    assert!(!whole.contains("correlation.yaml"), "{whole}");
+}

@@ -31,8 +31,7 @@ impl Engine {
                 IncidentEvent::IncidentResolved { incident, count, because: Ending::Asked, by, comment, at, last_at }
             }
         };
-        self.incidents.fold(&event);
-        self.buffer.push(event);
+        self.shared().tell(event);
     }
 
     /// Whether the incident's group has it again: its rule must be there.

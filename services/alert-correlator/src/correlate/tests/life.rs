@@ -4,7 +4,7 @@ use super::*;
 
 impl World {
     /// A person says something of the incident that was told first.
-    fn ask(&mut self, action: Asked, seconds: i64) {
+    pub(super) fn ask(&mut self, action: Asked, seconds: i64) {
         let (incident, by, comment) = (self.told[0].incident().to_owned(), "ann".to_owned(), String::new());
         self.give(Input::IncidentAsked { incident, action, by, comment, at: at(seconds) }, seconds);
     }

@@ -1,6 +1,7 @@
-//! Read models: `topology/<context>/projections.yaml` must compile against the schemas of the context's events. Models that
-//! say `topic: true` ask for a compacted topic, and for the schemas of its records, which follow from their columns.
+//! Read models: `topology/<context>/projections.yaml` must compile against the schemas of the context's events, and of the
+//! events of other contexts that it names. Models that say `topic: true` ask for a compacted topic, and for the schemas of its records, which follow from their columns.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use spina_codec::model_record::ModelSchemas;
 use spina_codec::registry::subject;
 use spina_log::names;
 use spina_rules::context::ContextDef;
-use spina_rules::projection::{self, Model};
+use spina_rules::event_shape::EventShape;
+use spina_rules::projection::{self, ContextEvents, Model};
 use spina_rules::source::{Problem, Source};
 
 use super::{Desired, DesiredSubject, Role, Schema, topics};
@@ -16,15 +18,26 @@ use super::{Desired, DesiredSubject, Role, Schema, topics};
 /// The read models' file name within the context's folder.
 const PROJECTIONS_FILE: &str = "projections.yaml";
 
+/// All contexts.
+pub struct Contexts<'a> {
+    /// As they are declared.
+    pub defs: &'a [ContextDef],
+    /// The shapes of their events, by name; those whose schema is missing or broken are left out.
+    pub events: &'a BTreeMap<String, Vec<EventShape>>,
+}
+
 /// Adds what the read models of a context ask for, and tells what is wrong with them; a context need not have any.
-pub fn add(desired: &mut Desired, context: &ContextDef, topology_dir: &Path, events: &[Arc<Schema>]) -> Vec<Problem> {
+pub fn add(desired: &mut Desired, context: &ContextDef, topology_dir: &Path, contexts: &Contexts<'_>) -> Vec<Problem> {
     let path = topology_dir.join(context.name.as_str()).join(PROJECTIONS_FILE);
     if !path.exists() {
         return Vec::new();
     }
-    let shapes: Vec<_> = events.iter().map(|schema| schema.shape.outline()).collect();
-    let compiled = Source::read(&path).map_err(Into::into).and_then(|source| projection::compile(&source, &shapes));
-    let mut problems = match compiled {
+    let own = contexts.events.get(context.name.as_str()).map_or(&[][..], Vec::as_slice);
+    let others = contexts.events.iter().filter(|(name, _)| *name != context.name.as_str());
+    let others: Vec<_> =
+        others.map(|(name, events)| ContextEvents { context: name.clone(), events: events.clone() }).collect();
+    let source = Source::read(&path).map_err(Into::into);
+    let mut problems = match source.and_then(|source| projection::compile(&source, own, &others)) {
         Ok(models) => {
             let told = models.iter().filter(|model| model.has_topic());
             let file = path.display().to_string();
@@ -33,9 +46,14 @@ pub fn add(desired: &mut Desired, context: &ContextDef, topology_dir: &Path, eve
         Err(problems) => problems.0,
     };
     // A model that uses an event whose schema is missing or broken: that would be the same mistake told twice.
-    let known = |event: &str| shapes.iter().any(|shape| shape.name == event);
-    for (_, event) in context.events().filter(|(_, event)| !known(event)) {
-        problems.retain(|problem| !problem.message.contains(&format!("`{}`", event.value)));
+    let known = |context: &ContextDef, event: &str| {
+        let events = contexts.events.get(context.name.as_str());
+        events.is_some_and(|events| events.iter().any(|shape| shape.name == event))
+    };
+    for def in contexts.defs {
+        for (_, event) in def.events().filter(|(_, event)| !known(def, event)) {
+            problems.retain(|problem| !problem.message.contains(&format!("`{}`", event.value)));
+        }
     }
     problems
 }

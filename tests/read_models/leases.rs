@@ -3,7 +3,7 @@
 use spina_core::{CellType, Fold, ModelShape, Op};
 use spina_store::read_model::{Applied, Resumed, Slot, Swap, SwapBack, Taking};
 
-use crate::support::{Books, PARTITIONS, shape, upsert};
+use crate::support::{Books, inputs, shape, upsert};
 
 fn counter() -> ModelShape {
     shape(&[("n", CellType::Long, Fold::Add)])
@@ -79,7 +79,7 @@ async fn a_rebuilt_table_takes_the_place_of_the_live_one_in_one_step() {
     let books = Books::of(counter()).await;
     let mut live = books.take().await;
     books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
-    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", &inputs()).await.unwrap();
     books.apply(Slot::Rebuild, &mut rebuild, [4, 1], one(2)).await;
     let behind = books.store.swap_rebuilt(&books.name, &rebuild).await.unwrap();
     assert_eq!(behind, Swap::Behind { live: vec![4, 2] });
@@ -101,9 +101,9 @@ async fn a_rebuilt_table_takes_the_place_of_the_live_one_in_one_step() {
 async fn a_rebuild_can_be_begun_again_and_dropped() {
     let books = Books::of(counter()).await;
     books.take().await;
-    let mut first = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    let mut first = books.store.begin_rebuild(&books.name, &books.shape, "new", &inputs()).await.unwrap();
     books.apply(Slot::Rebuild, &mut first, [1, 0], one(1)).await;
-    let second = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    let second = books.store.begin_rebuild(&books.name, &books.shape, "new", &inputs()).await.unwrap();
     assert_eq!(second.next_offsets, [0, 0]);
     assert_eq!(books.apply(Slot::Rebuild, &mut first, [2, 0], one(1)).await, Applied::LeaseLost);
     books.store.drop_table(&books.name, Slot::Rebuild).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_former_table_comes_back_with_its_checkpoint_and_leads_forward_again()
     assert_eq!(books.store.swap_back(&books.name).await.unwrap(), SwapBack::Nothing);
     let mut live = books.take().await;
     books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
-    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", &inputs()).await.unwrap();
     books.apply(Slot::Rebuild, &mut rebuild, [5, 2], one(2)).await;
     let compared = books.store.compare_rebuilt(&books.name, &books.shape, &rebuild).await.unwrap().unwrap();
     assert_eq!((compared.added, compared.removed, compared.changed), (1, 1, 0));
@@ -154,7 +154,7 @@ async fn whoever_takes_a_model_over_during_a_swap_gets_the_rebuilt_table() {
     let books = Books::of(counter()).await;
     let mut live = books.take().await;
     books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
-    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "fingerprint", PARTITIONS).await.unwrap();
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "fingerprint", &inputs()).await.unwrap();
     books.apply(Slot::Rebuild, &mut rebuild, [4, 2], one(2)).await;
 
     // A reader holds the swap up after it has locked the books.

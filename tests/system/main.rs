@@ -30,6 +30,7 @@ mod example;
 mod following;
 mod forwarding;
 mod fresh;
+mod gathering;
 mod idempotency;
 mod imports;
 mod jobs;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use spina_tests::context::Context;
 use spina_tests::database::Database;
 use spina_tests::gate::rng::Rng;
+use spina_tests::history::offsets;
 use spina_tests::service::Service;
 use spina_tests::stack::{Stack, root};
 use spina_tests::world::World;
@@ -21,7 +22,7 @@ use crate::parcels::{append, caught_up, letters, projector, rebuild};
 const KILLS: usize = 5;
 const ACCOUNTS: u64 = 40;
 /// Events of each context between two kills.
-const EVENTS: u64 = 600;
+const EVENTS: u64 = 4_000;
 
 /// Two contexts and what serves them.
 struct Pair {
@@ -223,6 +224,7 @@ async fn rows_of_two_contexts_are_exact_though_the_projector_is_killed_and_rebui
     let database = Database::connect(&pair.world.stack).await;
     let (mut kill, mut fold) = (Rng::new(seed), Fold { rng: Rng::new(seed + 1), number: 0, accounts: BTreeMap::new() });
     let (own, other) = (pair.world.context.name.clone(), pair.other.clone());
+    let mut in_the_middle = 0;
     for round in 0..kills {
         let before = progress(&database, &own).await;
         let [first, second] = fold.lines();
@@ -235,13 +237,19 @@ async fn rows_of_two_contexts_are_exact_though_the_projector_is_killed_and_rebui
             // In the middle of its work it rebuilds the model as well, unless it does so already.
             pair.world.spina().args(["projection", "rebuild", "account", "--no-wait"]).run();
         }
-        tokio::time::sleep(Duration::from_millis(kill.between(0, 200))).await;
-        pair.kill();
+        tokio::time::sleep(Duration::from_millis(kill.between(0, 60))).await;
+        pair.world.projector.as_mut().unwrap().kill();
+        let kafka = &pair.world.stack.kafka;
+        let ends =
+            offsets(kafka, &format!("{own}.events.v1")).await + offsets(kafka, &format!("{other}.events.v1")).await;
+        in_the_middle += usize::from(progress(&database, &own).await < ends);
+        pair.world.projector.as_mut().unwrap().start_again();
         for importing in importing {
             let imported = importing.ends().await;
             assert!(imported.status.success(), "{imported:?}");
         }
     }
+    println!("{in_the_middle} of {kills} kills with something left to do");
     pair.world.projector.as_mut().unwrap().ready().await;
     eventually("no rebuild is under way", async || {
         let state = pair.show().await["rebuild"]["state"].clone();

@@ -14,6 +14,7 @@ mod auditing;
 mod auditing_models;
 mod binaries;
 mod booking;
+mod booking_gathered;
 mod booking_later;
 mod booking_many;
 mod booking_nasty;

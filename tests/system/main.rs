@@ -32,6 +32,7 @@ mod following;
 mod forwarding;
 mod fresh;
 mod gathering;
+mod gathering_kills;
 mod idempotency;
 mod imports;
 mod jobs;

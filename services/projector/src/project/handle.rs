@@ -13,6 +13,7 @@ use super::audit::Auditor;
 use super::ends::behind;
 use super::feed::Feed;
 use super::fill::{Errand, Mend, Order, Settled};
+use super::mark::Mark;
 use super::status::{Progress, Rebuild, RebuildState, State, Status};
 use crate::metrics::ModelMetrics;
 
@@ -267,33 +268,6 @@ impl Handle {
         };
         tokio::time::timeout(limit, waiting).await.unwrap_or(Err(WaitError::TimedOut))
     }
-}
-
-/// How far a model is with one of its inputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// The input's topic.
-    pub topic: String,
-    /// Next offset to read, by partition; empty before the model was taken over.
-    pub next_offsets: Vec<i64>,
-    /// When the latest event happened that the table has taken, if that is known.
-    pub event_time: Option<Timestamp>,
-}
-
-impl Mark {
-    /// The last records that the table includes.
-    pub fn token(&self) -> Token {
-        token_before(&self.topic, &self.next_offsets)
-    }
-}
-
-/// The records before these offsets of a topic, as a token.
-pub fn token_before(topic: &str, next_offsets: &[i64]) -> Token {
-    let mut token = Token::start(topic);
-    for (partition, next) in (0..).zip(next_offsets).filter(|(_, next)| **next > 0) {
-        token.advance(partition, next - 1);
-    }
-    token
 }
 
 /// Whether the input's offsets have passed what the token names.

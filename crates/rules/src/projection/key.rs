@@ -45,6 +45,13 @@ impl<'s, 'd> KeyedEvent<'s, 'd> {
     }
 }
 
+/// What an event gives for a column of the key.
+struct Asked<'a> {
+    event: &'a str,
+    text: &'a Located<String>,
+    inferred: Option<CellType>,
+}
+
 impl Key {
     /// Number of columns.
     pub fn len(&self) -> usize {
@@ -85,32 +92,14 @@ impl Compiler<'_> {
         for (name, text) in def.key.iter() {
             self.name("column", name);
             let Some(expr) = self.expr(text) else { continue };
-            // Every event is asked, so that all unknown fields are told.
-            let mut asked = Vec::new();
-            let mut known = true;
-            for event in events {
-                let Some((event_name, own)) = event.own else {
-                    known &= self.fields(&expr, event.shape);
-                    asked.push((event.shape, text, inferred(&expr, event.shape)));
-                    continue;
-                };
-                // One that is missing was told.
-                let Some(text) = own.get(name) else { continue };
-                let Some(expr) = self.expr(text) else { continue };
-                known &= self.fields(&expr, event.shape);
-                asked.push((event.shape, text, inferred(&expr, event.shape)));
-                key.own.entry(event_name.value.clone()).or_default().push(expr);
-            }
-            if !known {
-                continue;
-            }
+            let Some(asked) = self.ask(&mut key, (name, text, &expr), events) else { continue };
             let mut cell = def.columns.get(name).and_then(|cell| cell_type(cell));
-            for (event, text, inferred) in asked {
+            for Asked { event, text, inferred } in asked {
                 match (cell, inferred) {
                     (None, found) => cell = found,
                     (Some(known), Some(found)) if !fits(found, known) => {
                         let (known, found) = (known.name(), found.name());
-                        self.note(text.place, format!("the key is {known}, but {found} in {}", event.name));
+                        self.note(text.place, format!("the key is {known}, but {found} in {event}"));
                     }
                     (Some(_), _) => {}
                 }
@@ -126,6 +115,30 @@ impl Compiler<'_> {
             }
         }
         key
+    }
+
+    /// Asks every event for a column, so that all unknown fields are told. `None` if there were any.
+    fn ask<'a>(
+        &mut self,
+        key: &mut Key,
+        (name, text, expr): (&str, &'a Located<String>, &Expr),
+        events: &[KeyedEvent<'a, 'a>],
+    ) -> Option<Vec<Asked<'a>>> {
+        let (mut asked, mut known) = (Vec::new(), true);
+        for event in events {
+            let Some((event_name, own)) = event.own else {
+                known &= self.fields(expr, event.shape);
+                asked.push(Asked { event: &event.shape.name, text, inferred: inferred(expr, event.shape) });
+                continue;
+            };
+            // One that is missing was told.
+            let Some(text) = own.get(name) else { continue };
+            let Some(expr) = self.expr(text) else { continue };
+            known &= self.fields(&expr, event.shape);
+            asked.push(Asked { event: &event.shape.name, text, inferred: inferred(&expr, event.shape) });
+            key.own.entry(event_name.value.clone()).or_default().push(expr);
+        }
+        known.then_some(asked)
     }
 
     /// A key that an event brings has the columns of the model's key.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use spina_core::{Join, ModelShape, Timestamp, Token};
+use spina_core::{Join, ModelShape, Token};
 use spina_runtime::{Condition, Readiness};
 use spina_store::dead_letters::Decision;
 use spina_store::read_model::{Input, Inputs, ModelName};
@@ -295,6 +295,8 @@ fn stopped(state: &State) -> Result<(), WaitError> {
 
 #[cfg(test)]
 mod tests {
+    use spina_core::Timestamp;
+
     use super::*;
     use crate::metrics::ProjectorMetrics;
 

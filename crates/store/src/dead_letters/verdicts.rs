@@ -27,8 +27,8 @@ const LIST: &str = "SELECT topic, partition, log_offset, verdict, value FROM spi
     WHERE context = $1 AND model = $2 LIMIT $3";
 const DECIDE: &str = "INSERT INTO spina.dead_letter_decisions \
     (context, model, topic, partition, log_offset, verdict, value, reason, decided_by) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (context, model, topic, partition, log_offset) DO UPDATE SET verdict = excluded.verdict, \
-    value = excluded.value, reason = excluded.reason, decided_by = excluded.decided_by, decided_at = now()";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (context, model, topic, partition, log_offset) \
+    DO UPDATE SET verdict = excluded.verdict, value = excluded.value, reason = excluded.reason, decided_by = excluded.decided_by, decided_at = now()";
 
 impl Store {
     /// What was decided about events of the model.

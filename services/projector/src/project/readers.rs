@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use futures::future::select_all;
 use spina_log::{Batch, LogConfig, LogError, LogReader, ReaderOptions, Start};
-use spina_store::read_model::Inputs;
+use spina_store::read_model::{Input, Inputs};
 
 /// One reader for each topic. Dropping it stops them.
 pub struct Readers {
@@ -20,7 +20,7 @@ impl Readers {
     pub fn open(log: &LogConfig, inputs: &Inputs, next_offsets: &[i64]) -> Result<Self, LogError> {
         // Offset 0 may have been deleted by retention before the model existed; any other must be there.
         let start = |next: &i64| if *next == 0 { Start::Earliest } else { Start::At(*next) };
-        let reader = |(input, of): (usize, &spina_store::read_model::Input)| {
+        let reader = |(input, of): (usize, &Input)| {
             let starts = (0..).zip(inputs.part(input, next_offsets).iter().map(start)).collect();
             Ok((input, LogReader::open(log, &of.topic, starts, ReaderOptions::default())?))
         };

@@ -1,5 +1,6 @@
 //! Read models: `topology/<context>/projections.yaml` must compile against the schemas of the context's events, and of the
-//! events of other contexts that it names. Models that say `topic: true` ask for a compacted topic, and for the schemas of its records, which follow from their columns.
+//! events of other contexts that it names. Models that say `topic: true` ask for a compacted topic, and for the schemas of its
+//! records, which follow from their columns.
 
 use std::collections::BTreeMap;
 use std::path::Path;

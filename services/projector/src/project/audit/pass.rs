@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use spina_core::Change;
 use spina_log::{Fetched, LogError, LogReader, ReaderOptions, Start};
 use spina_store::dead_letters::{Place, Verdict, Verdicts};
+use spina_store::read_model::Input;
 
 use crate::project::decode::{Decoder, NotDecoded};
 use crate::project::fill::{Parts, place_of, with_verdict};
@@ -32,15 +33,16 @@ pub enum PassError {
     Registry(String),
 }
 
-/// Tells what each record changes, in the order of its partition, one input after the other. What the model cannot take changes nothing.
+/// Tells what each record changes, in the order of its partition, one input after the other. What the model cannot take
+/// changes nothing.
 pub async fn pass(
     parts: &Parts,
     decoder: &mut Decoder,
     stretch: Stretch<'_>,
     mut tell: impl FnMut(&Fetched, Vec<Change>),
 ) -> Result<(), PassError> {
-    for input in 0..parts.inputs.iter().count() {
-        pass_one(parts, decoder, input, &stretch, &mut tell).await?;
+    for (input, Input { topic, .. }) in parts.inputs.iter().enumerate() {
+        pass_one(parts, decoder, (input, topic), &stretch, &mut tell).await?;
     }
     Ok(())
 }
@@ -48,13 +50,12 @@ pub async fn pass(
 async fn pass_one(
     parts: &Parts,
     decoder: &mut Decoder,
-    input: usize,
+    (input, topic): (usize, &str),
     stretch: &Stretch<'_>,
     tell: &mut impl FnMut(&Fetched, Vec<Change>),
 ) -> Result<(), PassError> {
     let Stretch { parked, verdicts, .. } = stretch;
     let (from, to) = (parts.inputs.part(input, stretch.from), parts.inputs.part(input, stretch.to));
-    let Some(topic) = parts.inputs.iter().nth(input).map(|input| &input.topic) else { return Ok(()) };
     let starts: Vec<(i32, Start)> = (0..)
         .zip(from.iter().zip(to))
         .filter(|(_, (from, to))| from < to)

@@ -33,6 +33,22 @@ impl Context {
         context
     }
 
+    /// The same after two contexts that are declared below `folder`, the first of which has models that read both. Also the
+    /// name of the second.
+    pub fn pair(stack: &Stack, prefix: &str, from: &Path, [first, second]: [&str; 2]) -> (Self, String) {
+        let name = format!("{prefix}{}", &uuid::Uuid::new_v4().simple().to_string()[..6]);
+        let folder = stack.folder(&name);
+        let context = Self { topology_dir: folder.join("topology"), schemas_dir: folder.join("schemas"), name };
+        let other = Self { name: format!("{}b", context.name), ..context.clone() };
+        context.declare(from, first);
+        other.declare(from, second);
+        let models = context.topology_dir.join(&context.name).join("projections.yaml");
+        let text = fs::read_to_string(&models).unwrap().replace(&format!("{second}."), &format!("{}.", other.name));
+        fs::write(&models, text).unwrap();
+        context.apply(stack);
+        (context, other.name)
+    }
+
     /// The context as it is declared below a folder, under its own name.
     pub fn of(stack: &Stack, folder: &Path, name: &str) -> Self {
         let (topology_dir, schemas_dir) = (folder.join("topology"), folder.join("schemas"));

@@ -5,7 +5,7 @@ use spina_core::change::{Action, ChildChange};
 use spina_core::{Cell, CellType, Change, ChildTable, Fold, KeyColumn, ModelShape, Op};
 use spina_store::read_model::{Applied, Slot, Swap, SwapBack, View};
 
-use crate::support::{Books, Dice, PARTITIONS, shape, upsert};
+use crate::support::{Books, Dice, inputs, shape, upsert};
 
 /// Orders with their lines and notes.
 fn orders() -> ModelShape {
@@ -124,7 +124,7 @@ async fn children_are_compared_switched_rolled_back_and_dropped_with_their_paren
     let books = Books::of(orders()).await;
     let mut live = books.take().await;
     books.apply(Slot::Live, &mut live, [1, 0], vec![line(1, 7), line(1, 8)]).await;
-    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", &inputs()).await.unwrap();
     let other = child(1, 0, 8, Some(vec![(0, Op::Set(Cell::Long(0))), (1, Op::Add(1))]));
     books.apply(Slot::Rebuild, &mut rebuild, [1, 0], vec![other, line(1, 9), line(2, 1)]).await;
     assert_eq!(keys(&books).await, (vec![1], vec![(1, 7), (1, 8)]), "the live tables are as they were");
@@ -155,7 +155,7 @@ async fn another_definition_has_other_children() {
     books.apply(Slot::Live, &mut live, [1, 0], vec![line(1, 7), child(1, 1, 1, Some(vec![]))]).await;
     books.shape.children.remove(1);
     books.shape.children[0].shape.columns.remove(0);
-    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", &inputs()).await.unwrap();
     let now = child(1, 0, 7, Some(vec![(0, Op::Add(1))]));
     books.apply(Slot::Rebuild, &mut rebuild, [1, 0], vec![now]).await;
     let found = books.store.compare_rebuilt(&books.name, &books.shape, &rebuild).await.unwrap().unwrap();

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use spina_core::{Cell, CellType, Fold, Join, JoinedColumn, ModelShape, Op};
 use spina_store::read_model::{ListQuery, ModelName, Slot, Taking, View};
 
-use crate::support::{Books, Dice, PARTITIONS, shape, text, upsert};
+use crate::support::{Books, Dice, inputs, shape, text, upsert};
 
 const ROWS: i64 = 60;
 const OTHERS: i64 = 12;
@@ -142,7 +142,7 @@ async fn a_join_is_indexed_once_and_a_rebuilt_table_anew() {
     let joins = [shop.join.clone(), by_key, shop.join.clone()];
     assert_eq!(store.index_joins(name, &joins).await.unwrap(), 1);
     assert_eq!(store.index_joins(name, &joins).await.unwrap(), 0);
-    let rebuild = store.begin_rebuild(name, shape, "new", PARTITIONS).await.unwrap();
+    let rebuild = store.begin_rebuild(name, shape, "new", &inputs()).await.unwrap();
     let mut lease = rebuild.clone();
     shop.orders.apply(Slot::Rebuild, &mut lease, [1, 0], vec![upsert(1, vec![])]).await;
     store.swap_rebuilt(name, &lease).await.unwrap();

@@ -1,9 +1,9 @@
 //! A model has one owner at a time, and the last one to take it wins.
 
 use spina_core::{CellType, Fold, ModelShape, Op};
-use spina_store::read_model::{Applied, Resumed, Slot, Swap, SwapBack, Taking};
+use spina_store::read_model::{Applied, Input, Inputs, Resumed, RowBatch, Slot, Swap, SwapBack, Taking};
 
-use crate::support::{Books, PARTITIONS, shape, upsert};
+use crate::support::{Books, at, inputs, shape, upsert};
 
 fn counter() -> ModelShape {
     shape(&[("n", CellType::Long, Fold::Add)])
@@ -79,7 +79,7 @@ async fn a_rebuilt_table_takes_the_place_of_the_live_one_in_one_step() {
     let books = Books::of(counter()).await;
     let mut live = books.take().await;
     books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
-    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", &inputs()).await.unwrap();
     books.apply(Slot::Rebuild, &mut rebuild, [4, 1], one(2)).await;
     let behind = books.store.swap_rebuilt(&books.name, &rebuild).await.unwrap();
     assert_eq!(behind, Swap::Behind { live: vec![4, 2] });
@@ -101,9 +101,9 @@ async fn a_rebuilt_table_takes_the_place_of_the_live_one_in_one_step() {
 async fn a_rebuild_can_be_begun_again_and_dropped() {
     let books = Books::of(counter()).await;
     books.take().await;
-    let mut first = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    let mut first = books.store.begin_rebuild(&books.name, &books.shape, "new", &inputs()).await.unwrap();
     books.apply(Slot::Rebuild, &mut first, [1, 0], one(1)).await;
-    let second = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    let second = books.store.begin_rebuild(&books.name, &books.shape, "new", &inputs()).await.unwrap();
     assert_eq!(second.next_offsets, [0, 0]);
     assert_eq!(books.apply(Slot::Rebuild, &mut first, [2, 0], one(1)).await, Applied::LeaseLost);
     books.store.drop_table(&books.name, Slot::Rebuild).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_former_table_comes_back_with_its_checkpoint_and_leads_forward_again()
     assert_eq!(books.store.swap_back(&books.name).await.unwrap(), SwapBack::Nothing);
     let mut live = books.take().await;
     books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
-    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", PARTITIONS).await.unwrap();
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "new", &inputs()).await.unwrap();
     books.apply(Slot::Rebuild, &mut rebuild, [5, 2], one(2)).await;
     let compared = books.store.compare_rebuilt(&books.name, &books.shape, &rebuild).await.unwrap().unwrap();
     assert_eq!((compared.added, compared.removed, compared.changed), (1, 1, 0));
@@ -154,7 +154,7 @@ async fn whoever_takes_a_model_over_during_a_swap_gets_the_rebuilt_table() {
     let books = Books::of(counter()).await;
     let mut live = books.take().await;
     books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
-    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "fingerprint", PARTITIONS).await.unwrap();
+    let mut rebuild = books.store.begin_rebuild(&books.name, &books.shape, "fingerprint", &inputs()).await.unwrap();
     books.apply(Slot::Rebuild, &mut rebuild, [4, 2], one(2)).await;
 
     // A reader holds the swap up after it has locked the books.
@@ -184,4 +184,40 @@ async fn what_is_filled_is_not_paused() {
     assert!(paused().await);
     books.apply(Slot::Live, &mut live, [4, 2], one(1)).await;
     assert!(!paused().await);
+}
+
+fn topics(topics: &[(&str, usize)]) -> Inputs {
+    let input = |(topic, partitions): &(&str, usize)| Input { topic: (*topic).to_owned(), partitions: *partitions };
+    Inputs::of(topics.iter().map(input).collect())
+}
+
+#[tokio::test]
+async fn a_checkpoint_over_several_topics_is_carried_to_other_topics_by_name() {
+    let books = Books::of(counter()).await;
+    let (two, three) = (topics(&[("a", 1), ("c", 1)]), topics(&[("a", 1), ("b", 1), ("c", 1)]));
+    let take = async |fingerprint, inputs: &Inputs| {
+        books.store.take_model(&books.name, Slot::Live, &books.shape, fingerprint, inputs).await.unwrap()
+    };
+    let Taking::Taken(mut lease) = take("three", &three).await else { panic!("it is new") };
+    let batch = RowBatch::default().taken_until(vec![None, Some(at(7)), None]);
+    let applied = books.store.apply(&books.name, Slot::Live, &books.shape, &lease, &[4, 5, 6], &batch).await.unwrap();
+    assert_eq!(applied, Applied::Committed);
+    let Taking::Taken(again) = take("three", &three).await else { panic!("it is the same") };
+    assert_eq!((&again.next_offsets[..], again.event_times), (&[4, 5, 6][..], vec![None, Some(at(7)), None]));
+    let changed = Taking::DefinitionChanged { shape: books.shape.clone(), next_offsets: vec![4, 6] };
+    assert_eq!(take("two", &two).await, changed);
+    let more = topics(&[("a", 2), ("b", 1), ("c", 1)]);
+    assert_eq!(take("three", &more).await, Taking::PartitionsChanged { stored: 3 });
+
+    // A table of other topics takes its place once it is as far with those that both have.
+    lease = books.store.begin_rebuild(&books.name, &books.shape, "two", &two).await.unwrap();
+    assert_eq!(lease.next_offsets, [0, 0]);
+    assert_eq!(books.store.swap_rebuilt(&books.name, &lease).await.unwrap(), Swap::Behind { live: vec![4, 6] });
+    let (name, shape) = (&books.name, &books.shape);
+    books.store.apply(name, Slot::Rebuild, shape, &lease, &[4, 6], &RowBatch::default()).await.unwrap();
+    let Swap::Done(live) = books.store.swap_rebuilt(name, &lease).await.unwrap() else { panic!("it is far enough") };
+    assert_eq!(live.next_offsets, [4, 6]);
+    assert_eq!(books.store.swap_back(name).await.unwrap(), SwapBack::Done);
+    let changed = Taking::DefinitionChanged { shape: books.shape.clone(), next_offsets: vec![4, 6] };
+    assert_eq!(take("two", &two).await, changed);
 }

@@ -3,11 +3,16 @@
 use serde_json::{Map, Value};
 use spina_core::change::Action;
 use spina_core::{Batch, Cell, CellType, Change, Column, Fold, KeyColumn, ModelShape, Op, Timestamp};
-use spina_store::read_model::{Applied, Lease, ListQuery, ModelName, RowBatch, Slot, Taking, View};
+use spina_store::read_model::{Applied, Input, Inputs, Lease, ListQuery, ModelName, RowBatch, Slot, Taking, View};
 use spina_store::{Store, StoreConfig};
 use uuid::Uuid;
 
 pub const PARTITIONS: usize = 2;
+
+/// What a model is filled from.
+pub fn inputs() -> Inputs {
+    Inputs::of(vec![Input { topic: "test.events.v1".to_owned(), partitions: PARTITIONS }])
+}
 
 pub struct Books {
     pub store: Store,
@@ -32,7 +37,7 @@ impl Books {
     }
 
     pub async fn take_with(&self, fingerprint: &str) -> Taking {
-        self.store.take_model(&self.name, Slot::Live, &self.shape, fingerprint, PARTITIONS).await.unwrap()
+        self.store.take_model(&self.name, Slot::Live, &self.shape, fingerprint, &inputs()).await.unwrap()
     }
 
     /// Applies changes that lead to `next`; the lease follows if they were committed.

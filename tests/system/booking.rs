@@ -34,12 +34,12 @@ fn whole_year() -> bool {
 }
 
 /// Longest time without progress.
-fn patience() -> Duration {
+pub fn patience() -> Duration {
     Duration::from_secs(if whole_year() { 1_800 } else { 180 })
 }
 
 /// Bookings and free seats, as the demo makes them up; those of one day unless it is the year.
-fn bookings(booking: &Booking, notify: &str) -> Vec<String> {
+pub fn bookings(booking: &Booking, notify: &str) -> Vec<String> {
     let file = booking.stack.folder(&booking.context.name).join("bookings.ndjson");
     let demo = Spina::of(&booking.stack).args(["demo", "--notify", notify, "--write-bookings"]).arg(&file);
     if whole_year() {
@@ -64,7 +64,7 @@ fn on_day(stream: &str) -> bool {
 }
 
 /// The cancellations as lines of an import.
-fn cancellations() -> Vec<String> {
+pub fn cancellations() -> Vec<String> {
     let text = fs::read_to_string(cache().join("flights.csv")).unwrap();
     let mut lines = text.lines();
     let names: Vec<&str> = lines.next().unwrap().split(',').collect();

@@ -31,6 +31,11 @@ pub struct Args {
 enum Verb {
     /// Show every projection: state, lag, last error
     List,
+    /// Show one projection, and how far it is with each context that it reads
+    Show {
+        /// Projection, such as carrier_punctuality or flights/carrier_punctuality
+        name: String,
+    },
     /// Build a read model anew from the first event, beside the live one, and swap
     Rebuild {
         /// Projection, such as carrier_punctuality or flights/carrier_punctuality
@@ -86,6 +91,10 @@ impl Args {
         let client = self.reach.client()?;
         match &self.verb {
             Verb::List => print(&list(&client).await?, format),
+            Verb::Show { name } => {
+                let path = self.path(&client, name).await?;
+                show(&client.get(Service::Projector, &path, &[]).await?, format)
+            }
             Verb::Pause { name, rebuild: false } => self.change(&client, name, "pause", format).await,
             Verb::Resume { name, rebuild: false } => self.change(&client, name, "resume", format).await,
             Verb::Pause { name, rebuild: true } => self.change(&client, name, "rebuild/pause", format).await,
@@ -134,6 +143,18 @@ impl Args {
         };
         Ok(format!("/v1/projections/{context}/{}", segment(name)))
     }
+}
+
+fn show(projection: &Value, format: Format) -> Result<()> {
+    if format != Format::Text {
+        return output::json(projection);
+    }
+    output::line(table(std::slice::from_ref(projection)))?;
+    let mut inputs = Table::new(["topic", "lag", "latest event", "checkpoint"]);
+    for input in projection["inputs"].as_array().into_iter().flatten() {
+        inputs.row(["topic", "lag_records", "event_time", "checkpoint"].map(|field| cell(&input[field])));
+    }
+    output::line(inputs)
 }
 
 /// Prints what a rebuild changed.

@@ -5,7 +5,7 @@
 //!                               (only the fields a model uses)
 //! ```
 //!
-//! A model is the unit of progress: each has its own reader, checkpoint and pace, so a slow or failed one holds up no
+//! A model is the unit of progress: each has its own readers (one for each context that it reads), checkpoint and pace, so a slow or failed one holds up no
 //! other. Nothing is kept here that PostgreSQL and the log do not have; the process may die on any line.
 
 mod config;

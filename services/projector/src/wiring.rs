@@ -22,7 +22,10 @@ use crate::config::ProjectorConfig;
 use crate::http::{self, Behind};
 use crate::intake;
 use crate::metrics::ProjectorMetrics;
-use crate::project::{Auditor, Definition, Ends, Handle, Handles, ModelTask, Neighbours, Parts, Request, Voice, load};
+use crate::project::{
+    Auditor, DefinedModel, Definition, Ends, Handle, Handles, ModelTask, Neighbours, Parts, Request, State, Voice,
+    load, watch as watch_ends,
+};
 use crate::publish;
 use crate::replay::{Notices, Watch, Works};
 
@@ -42,8 +45,10 @@ struct Servers {
 
 /// A context whose models wait for the servers.
 struct Waiting {
-    definition: Definition,
-    ends: Ends,
+    context: ContextName,
+    partitions: usize,
+    /// Of the topics that its models read.
+    ends: Vec<Ends>,
     models: Vec<(Arc<Model>, Arc<Handle>, mpsc::Receiver<Request>)>,
 }
 
@@ -63,7 +68,7 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
     let metrics = ProjectorMetrics::new(&ctx.metrics);
     let names: Vec<_> = contexts.iter().map(|context| context.name.clone()).collect();
     let waiting: Vec<Waiting> =
-        definitions.into_iter().map(|definition| announce(&ctx, &handles, &metrics, definition)).collect();
+        definitions.iter().map(|definition| announce(&ctx, &handles, &metrics, definition)).collect();
     ctx.readiness.set("servers", Condition::not_ready("connecting"));
     let behind = Arc::new(std::sync::OnceLock::new());
     let (started, connected, known) = (ctx.clone(), Arc::clone(&behind), handles.clone());
@@ -82,7 +87,7 @@ pub async fn build(ctx: Context<ProjectorConfig>, upcasters: Arc<InRust>) -> any
         started.readiness.set("servers", Condition::Ready);
         for context in waiting {
             let (ctx, servers) = (started.clone(), servers.clone());
-            let name = format!("context {}", context.definition.context);
+            let name = format!("context {}", context.context);
             started.tasks.spawn(name, async move { begin(ctx, servers, context).await });
         }
         Ok(())
@@ -95,20 +100,26 @@ fn announce(
     ctx: &Context<ProjectorConfig>,
     handles: &Handles,
     metrics: &ProjectorMetrics,
-    definition: Definition,
+    definition: &Definition,
 ) -> Waiting {
-    let topic = names::events_topic(&definition.context);
-    let ends = Ends::new(topic.clone());
+    let mut ends: Vec<Ends> = Vec::new();
     let mut models = Vec::new();
-    for model in &definition.models {
+    for DefinedModel { model, inputs } in &definition.models {
         let name = ModelName { context: definition.context.clone(), model: model.name().to_owned() };
         let counted = metrics.of(&name);
         let (handle, requests) =
-            Handle::new(name, topic.clone(), model.joins().to_vec(), counted, ctx.readiness.clone());
-        handles.add(Arc::clone(&handle), ends.clone());
+            Handle::new(name, inputs.clone(), model.joins().to_vec(), counted, ctx.readiness.clone());
+        let ends_of = inputs.iter().map(|input| {
+            let known = ends.iter().find(|ends| ends.topic() == input.topic).cloned();
+            known.unwrap_or_else(|| {
+                ends.push(Ends::new(input.topic.clone()));
+                ends[ends.len() - 1].clone()
+            })
+        });
+        handles.add(Arc::clone(&handle), ends_of.collect());
         models.push((Arc::clone(model), handle, requests));
     }
-    Waiting { definition, ends, models }
+    Waiting { context: definition.context.clone(), partitions: definition.partitions, ends, models }
 }
 
 /// Connects to all servers, trying until they answer; `None` if the process stops before.
@@ -161,18 +172,18 @@ fn watch(ctx: &Context<ProjectorConfig>, servers: &Servers, contexts: Vec<Contex
 
 /// Starts the models of a context when its topic is there.
 async fn begin(ctx: Context<ProjectorConfig>, servers: Servers, waiting: Waiting) -> anyhow::Result<()> {
-    let Waiting { definition, ends, models } = waiting;
+    let Waiting { context, partitions, ends, models } = waiting;
     let stopping = ctx.shutdown.stopping();
-    let component = format!("context {}", definition.context);
-    let topic = names::events_topic(&definition.context);
-    while let Err(error) = check_topic(&servers.admin, &topic, definition.partitions).await {
+    let component = format!("context {context}");
+    let topic = names::events_topic(&context);
+    while let Err(error) = check_topic(&servers.admin, &topic, partitions).await {
         ctx.readiness.set(component.clone(), Condition::not_ready(format!("{error:#}")));
         if !sleep(&stopping, RETRY_PAUSE).await {
             return Ok(());
         }
     }
     ctx.readiness.set(component, Condition::Ready);
-    ends.connected(Arc::clone(&servers.admin));
+    ends.iter().for_each(|ends| ends.connected(Arc::clone(&servers.admin)));
     let handles: Vec<_> = models.iter().map(|(_, handle, _)| Arc::clone(handle)).collect();
     for (model, handle, requests) in models {
         let parts = Arc::new(Parts {
@@ -181,25 +192,49 @@ async fn begin(ctx: Context<ProjectorConfig>, servers: Servers, waiting: Waiting
             store: servers.store.clone(),
             log: servers.log.clone(),
             voice: servers.voice.clone(),
-            topic: topic.clone(),
+            inputs: handle.inputs.clone(),
             batch_records_max: ctx.config.batch_records_max.max(1),
             metrics: handle.metrics.clone(),
             feed: Arc::clone(&handle.feed),
         });
-        let (schemas, partitions) = (servers.schemas.clone(), definition.partitions);
-        handle.auditor.get_or_init(|| Auditor::new(Arc::clone(&parts), schemas, partitions, &handle));
+        let schemas = servers.schemas.clone();
+        handle.auditor.get_or_init(|| Auditor::new(Arc::clone(&parts), schemas, &handle));
         let neighbours = Neighbours {
             parts,
-            partitions: definition.partitions,
             schemas: servers.schemas.clone(),
             rebuild_turns: Arc::clone(&servers.rebuild_turns),
             stopping: ctx.shutdown.stopping(),
         };
-        let name = format!("model {}", handle.name);
-        ctx.tasks.spawn(name, ModelTask::new(neighbours, handle, requests).run());
+        let (name, admin) = (format!("model {}", handle.name), Arc::clone(&servers.admin));
+        ctx.tasks.spawn(name, async move {
+            if !other_topics(&admin, &neighbours, &handle).await {
+                return Ok(());
+            }
+            ModelTask::new(neighbours, handle, requests).run().await
+        });
     }
-    let stopping = ctx.shutdown.stopping();
-    ends.watch(stopping, |stable| handles.iter().for_each(|handle| handle.note_ends(stable))).await
+    let known = ends.clone();
+    let note = move || {
+        for handle in &handles {
+            let of = |topic: &str| known.iter().find(|ends| ends.topic() == topic).map(Ends::last);
+            let stable: Vec<_> = handle.inputs.iter().filter_map(|input| of(&input.topic)).collect();
+            handle.note_ends(&stable);
+        }
+    };
+    watch_ends(ends, ctx.shutdown.stopping(), note).await
+}
+
+/// Waits for the topics of other contexts that a model reads; `false` if the process stops before.
+async fn other_topics(admin: &Admin, neighbours: &Neighbours, handle: &Handle) -> bool {
+    for input in handle.inputs.iter().skip(1) {
+        while let Err(error) = check_topic(admin, &input.topic, input.partitions).await {
+            handle.set_state(State::Waiting(format!("{error:#}")));
+            if !sleep(&neighbours.stopping, RETRY_PAUSE).await {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 async fn check_topic(admin: &Admin, topic: &str, partitions: usize) -> anyhow::Result<()> {

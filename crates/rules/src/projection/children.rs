@@ -2,8 +2,10 @@
 
 use spina_core::{ChildTable, ModelShape};
 
-use super::compile::{Compiler, Key, NAME_BYTES_MAX, TableDef, key_columns};
+use super::compile::{Compiler, NAME_BYTES_MAX, TableDef};
 use super::definition::ModelDef;
+use super::input::context_of;
+use super::key::Key;
 use super::model::Child;
 use crate::source::{Located, quote};
 
@@ -21,7 +23,6 @@ impl Compiler<'_> {
         model: &Located<String>,
         def: &ModelDef,
         tables: Vec<(&Located<String>, TableDef<'_>)>,
-        by_stream: bool,
         parent_key: &Key,
     ) -> Option<Vec<(ChildTable, Child)>> {
         if tables.len() > CHILDREN_MAX {
@@ -38,10 +39,10 @@ impl Compiler<'_> {
             for (column, _) in table.key.iter().filter(|(column, _)| def.key.get(column).is_some()) {
                 self.note(column.place, format!("{} is a column of the parent's key already", quote(column)));
             }
-            let (columns, rules) = self.table(name, table, by_stream, &key)?;
-            let all = key_columns(parent_key).into_iter().chain(key_columns(&key)).collect();
+            let (columns, rules) = self.table(name, table, parent_key, &key)?;
+            let all = parent_key.columns().into_iter().chain(key.columns()).collect();
             let shape = ModelShape { key: all, columns, children: Vec::new() };
-            let key = key.into_iter().map(|(_, expr, _)| expr).collect();
+            let key = key.parts.into_iter().map(|part| part.expr).collect();
             Some((ChildTable { name: name.value.clone(), shape }, Child { doc: child.doc.clone(), key, rules }))
         });
         // All of them are looked at before one that failed ends it.
@@ -65,6 +66,11 @@ impl Compiler<'_> {
     /// What an event does to the parent must leave room for what it does to a child.
     fn child_rules(&mut self, def: &ModelDef, table: TableDef<'_>) {
         for (event, rule) in table.on.iter() {
+            if context_of(event).is_some() {
+                let message =
+                    format!("{} is of another context: those write rows of the model, not children", quote(event));
+                self.note(event.place, message);
+            }
             if def.on.get(event).is_some_and(|parent| parent.delete.value) {
                 let what = if rule.delete.value { "delete" } else { "write" };
                 let message = format!("{} deletes the parent with its children: it cannot {what} one", quote(event));

@@ -2,31 +2,32 @@
 
 use std::collections::HashMap;
 
-use spina_core::{CellType, Column, KeyColumn, ModelShape};
+use spina_core::{CellType, Column, ModelShape};
 
-use super::cell::{fits, type_of_event_field, type_of_field, type_of_literal};
+use super::cell::{type_of_event_field, type_of_field, type_of_literal};
 use super::definition::{ChildDef, FileDef, ModelDef, RuleDef};
 use super::fingerprint::fingerprint;
-use super::model::{Model, Rule, WantedFields};
+use super::input::{ContextEvents, NamedEvent, context_of};
+use super::key::{Key, KeyedEvent};
+use super::model::{Model, Rule};
 use super::table::Columns;
 use crate::event_shape::EventShape;
-use crate::expr::{EventField, Expr};
+use crate::expr::Expr;
 use crate::source::{Entries, Located, Place, Problem, Problems, Source, quote};
 
 /// Most models of a context.
 const MODELS_MAX: usize = 200;
 /// Most columns of a model.
 const COLUMNS_MAX: usize = 200;
-/// Most columns of a key.
-const KEY_COLUMNS_MAX: usize = 8;
 /// Longest name of a model or column, in bytes; hidden columns and shadow tables add a suffix to it, and PostgreSQL
 /// cuts names at 63.
 pub(super) const NAME_BYTES_MAX: usize = 48;
 
-/// Compiles the models of a context against the shapes of its events. All problems are found in one go.
-pub fn compile(source: &Source, events: &[EventShape]) -> Result<Vec<Model>, Problems> {
+/// Compiles the models of a context against the shapes of its own events, and of those of other contexts that rules may
+/// name; see [`super::contexts_named`]. All problems are found in one go.
+pub fn compile(source: &Source, own: &[EventShape], others: &[ContextEvents]) -> Result<Vec<Model>, Problems> {
     let file: FileDef = source.parse()?;
-    let mut compiler = Compiler { source, events, problems: Problems::default() };
+    let mut compiler = Compiler { source, own, others, problems: Problems::default() };
     if file.models.len() > MODELS_MAX {
         compiler.note(Place::FILE, format!("at most {MODELS_MAX} models are allowed"));
     }
@@ -37,7 +38,8 @@ pub fn compile(source: &Source, events: &[EventShape]) -> Result<Vec<Model>, Pro
 
 pub(super) struct Compiler<'s> {
     pub source: &'s Source,
-    events: &'s [EventShape],
+    pub own: &'s [EventShape],
+    pub others: &'s [ContextEvents],
     problems: Problems,
 }
 
@@ -51,14 +53,15 @@ pub(super) struct TableDef<'d> {
     pub parent: Option<&'d ModelDef>,
 }
 
-/// The columns of a key, with their expressions.
-pub(super) type Key = Vec<(String, Expr, CellType)>;
-
 /// What is known of a table while its rules are compiled.
 pub(super) struct Draft<'d> {
     pub def: TableDef<'d>,
     pub declared: HashMap<&'d str, CellType>,
-    /// Whether its events come in order.
+    /// Whether events of several contexts write its rows.
+    pub gathers: bool,
+    /// The context of the event whose rule is compiled; `None` is the model's own.
+    pub context: Option<&'d str>,
+    /// Whether those events come in order.
     pub by_stream: bool,
     pub columns: Columns,
 }
@@ -75,51 +78,60 @@ impl<'s> Compiler<'s> {
     fn model(&mut self, name: &Located<String>, def: &ModelDef) -> Option<Model> {
         self.name("model", name);
         let (table, children) = (TableDef::of(def), TableDef::of_children(def));
-        let mut events = self.events_of(table.on);
         if def.on.is_empty() {
             self.note(name.place, format!("{} needs at least one event under `on`", quote(name)));
         }
+        let mut inputs = self.inputs(name, def);
+        let mut events = self.keyed_events(table.on);
         // The parent's key is asked of every event that changes one of its children, too.
         for (_, child) in &children {
-            for event in self.events_of(child.on) {
-                if !events.contains(&event) {
+            for event in self.keyed_events(child.on) {
+                if !events.iter().any(|known| std::ptr::eq(known.shape, event.shape)) {
                     events.push(event);
                 }
             }
         }
-        let key = self.key(name, table, &events);
-        let by_stream = matches!(key.as_slice(), [(_, expr, _)] if expr.event_field() == Some(EventField::Stream));
-        let compiled = self.table(name, table, by_stream, &key);
-        let children = self.children(name, def, children, by_stream, &key);
+        let mut key = self.key(name, table, &events);
+        let compiled = self.table(name, table, &key, &key);
+        let children = self.children(name, def, children, &key);
         let (columns, rules) = compiled?;
         let (tables, children): (Vec<_>, Vec<_>) = children?.into_iter().unzip();
-        let shape = ModelShape { key: key_columns(&key), columns, children: tables };
+        let shape = ModelShape { key: key.columns(), columns, children: tables };
         let fingerprint = fingerprint(&shape, def);
-        let mut wanted = HashMap::<String, WantedFields>::new();
-        let tables = children.iter().map(|child| (&child.key, &child.rules));
-        for (own_key, rules) in tables.chain([(&Vec::new(), &rules)]) {
-            for (event, rule) in rules {
-                let keys = key.iter().map(|(_, expr, _)| expr).chain(own_key);
-                wanted.entry(event.clone()).or_default().add(rule.wanted(keys));
+        for (event, mut rule) in rules {
+            let wanted = rule.wanted(key.of(&event).into_iter());
+            rule.key = key.take_own(&event);
+            let (context, short) = (context_of(&event), event.rsplit('.').next().unwrap_or(&event));
+            let Some(input) = inputs.iter_mut().find(|input| input.context() == context) else { continue };
+            input.wanted.entry(short.to_owned()).or_default().add(wanted);
+            input.rules.insert(short.to_owned(), rule);
+        }
+        for child in &children {
+            for (event, rule) in &child.rules {
+                let keys = key.of(event).into_iter().chain(&child.key);
+                let Some(own) = inputs.first_mut() else { continue };
+                own.wanted.entry(event.clone()).or_default().add(rule.wanted(keys));
             }
         }
-        let key = key.into_iter().map(|(_, expr, _)| expr).collect();
+        let key = key.parts.into_iter().map(|part| part.expr).collect();
         let (name, doc, topic) = (name.value.clone(), def.doc.clone(), def.topic);
-        Some(Model { name, doc, shape, fingerprint, topic, key, rules, children, joins: Vec::new(), wanted })
+        Some(Model { name, doc, shape, fingerprint, topic, key, inputs, children, joins: Vec::new() })
     }
 
-    /// The columns and rules of a table.
+    /// The columns and rules of a table. What may depend on the order of events is decided by the key `order`.
     pub(super) fn table(
         &mut self,
         name: &Located<String>,
         def: TableDef<'_>,
-        by_stream: bool,
+        order: &Key,
         key: &Key,
     ) -> Option<(Vec<Column>, HashMap<String, Rule>)> {
-        let mut draft = Draft { def, declared: self.declared(def), by_stream, columns: Columns::default() };
+        let (declared, columns) = (self.declared(def), Columns::default());
+        let mut draft = Draft { def, declared, gathers: def.gathers(), context: None, by_stream: false, columns };
         let mut rules = HashMap::new();
         for (event, rule) in def.on.iter() {
-            if let Some(shape) = self.events.iter().find(|shape| shape.name == event.value) {
+            if let Some(NamedEvent { shape, .. }) = self.event(event) {
+                (draft.context, draft.by_stream) = (context_of(event), order.is_stream(event));
                 rules.insert(event.value.clone(), self.rule(&mut draft, event, shape, rule));
             }
         }
@@ -150,24 +162,27 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    pub(super) fn events_of(&mut self, on: &Entries<RuleDef>) -> Vec<&'s EventShape> {
+    /// The events that rules name, as they are asked for the key. Complains about those that there are not.
+    fn keyed_events<'d>(&mut self, on: &'d Entries<RuleDef>) -> Vec<KeyedEvent<'s, 'd>> {
         let mut found = Vec::new();
-        for (event, _) in on.iter() {
-            match self.events.iter().find(|shape| shape.name == event.value) {
-                Some(shape) => found.push(shape),
-                None => {
-                    let known: Vec<_> = self.events.iter().map(|shape| shape.name.as_str()).collect();
-                    let message = format!("unknown event {}, the context has {}", quote(event), known.join(", "));
-                    self.note(event.place, message);
+        for (name, rule) in on.iter() {
+            match self.event(name) {
+                Some(event) => {
+                    if event.context.is_none() && !rule.key.is_empty() {
+                        let message = "only events of other contexts bring a key of their own";
+                        self.note(name.place, format!("{}: {message}", quote(name)));
+                    }
+                    found.push(KeyedEvent::of(event, name, rule));
                 }
+                None => self.unknown_event(name),
             }
         }
         found
     }
 
     /// Those of the events that there are.
-    pub(super) fn known_events(&self, on: &Entries<RuleDef>) -> Vec<&'s EventShape> {
-        on.iter().filter_map(|(event, _)| self.events.iter().find(|shape| shape.name == event.value)).collect()
+    pub(super) fn known_events<'d>(&self, on: &'d Entries<RuleDef>) -> Vec<KeyedEvent<'s, 'd>> {
+        on.iter().filter_map(|(name, rule)| Some(KeyedEvent::of(self.event(name)?, name, rule))).collect()
     }
 
     fn declared<'d>(&mut self, def: TableDef<'d>) -> HashMap<&'d str, CellType> {
@@ -194,42 +209,6 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    pub(super) fn key(&mut self, table: &Located<String>, def: TableDef<'_>, events: &[&EventShape]) -> Key {
-        if def.key.is_empty() || def.key.len() > KEY_COLUMNS_MAX {
-            self.note(table.place, format!("a key has 1 to {KEY_COLUMNS_MAX} columns"));
-        }
-        let mut key = Vec::new();
-        for (name, text) in def.key.iter() {
-            self.name("column", name);
-            let Some(expr) = self.expr(text) else { continue };
-            // Every event is asked, so that all unknown fields are told.
-            if events.iter().filter(|event| !self.fields(&expr, event)).count() > 0 {
-                continue;
-            }
-            let mut cell = def.columns.get(name).and_then(|cell| cell_type(cell));
-            for event in events {
-                match (cell, inferred(&expr, event)) {
-                    (None, found) => cell = found,
-                    (Some(known), Some(found)) if !fits(found, known) => {
-                        let (known, found) = (known.name(), found.name());
-                        self.note(text.place, format!("the key is {known}, but {found} in {}", event.name));
-                    }
-                    (Some(_), _) => {}
-                }
-            }
-            match cell {
-                Some(cell) if cell.may_be_key() => key.push((name.value.clone(), expr, cell)),
-                Some(cell) => self.note(text.place, format!("a key column cannot be {}", cell.name())),
-                None if events.is_empty() => {}
-                None => {
-                    let message = format!("the type of {} cannot be told: declare it under `columns`", quote(name));
-                    self.note(text.place, message);
-                }
-            }
-        }
-        key
-    }
-
     pub(super) fn expr(&mut self, text: &Located<String>) -> Option<Expr> {
         let compiled = Expr::compile(self.source, text);
         self.keep(compiled)
@@ -254,11 +233,6 @@ impl<'s> Compiler<'s> {
     }
 }
 
-/// The columns without their expressions.
-pub(super) fn key_columns(key: &Key) -> Vec<KeyColumn> {
-    key.iter().map(|(name, _, cell)| KeyColumn { name: name.clone(), cell: *cell }).collect()
-}
-
 impl<'d> TableDef<'d> {
     fn of(def: &'d ModelDef) -> Self {
         Self { key: &def.key, columns: &def.columns, on: &def.on, parent: None }
@@ -270,13 +244,19 @@ impl<'d> TableDef<'d> {
         def.children.iter().map(|(name, child)| (name, table(child))).collect()
     }
 
+    /// Whether events of several contexts write its rows.
+    fn gathers(&self) -> bool {
+        let mut contexts = self.on.iter().map(|(event, _)| context_of(event));
+        contexts.next().is_some_and(|first| contexts.any(|context| context != first))
+    }
+
     /// Whether the column is one of the key, or of the parent's.
     pub fn has_key(&self, column: &str) -> bool {
         self.key.get(column).is_some() || self.parent.is_some_and(|parent| parent.key.get(column).is_some())
     }
 }
 
-fn cell_type(name: &str) -> Option<CellType> {
+pub(super) fn cell_type(name: &str) -> Option<CellType> {
     CellType::ALL.into_iter().find(|known| known.name() == name)
 }
 

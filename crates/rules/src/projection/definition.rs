@@ -29,7 +29,7 @@ pub(super) struct ModelDef {
     /// Types of columns that cannot be told from the expressions.
     #[serde(default)]
     pub columns: Entries<Text>,
-    /// What each event does, by event name.
+    /// What each event does, by event name; `<context>.<Event>` is one of another context.
     pub on: Entries<RuleDef>,
     /// Tables of rows that belong to a row of the model, by name.
     #[serde(default)]
@@ -71,6 +71,9 @@ pub(super) struct ChildDef {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleDef {
+    /// Expressions of the key's columns, of an event of another context that does not have those of the model.
+    #[serde(default)]
+    pub key: Entries<Text>,
     /// Only events for which this is true.
     pub when: Option<Text>,
     #[serde(default)]

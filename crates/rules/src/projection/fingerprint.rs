@@ -28,6 +28,7 @@ fn rules(lines: &mut Vec<String>, on: &Entries<RuleDef>) {
         let when = rule.when.as_ref().map(|when| &when.value);
         let counts: Vec<_> = rule.count.iter().map(|name| name.value.as_str()).collect();
         lines.push(format!("on {} when {when:?} delete {} count {counts:?}", event.value, rule.delete.value));
+        lines.extend(rule.key.iter().map(|(name, text)| format!("by {} {:?}", name.value, text.value)));
         for (fold, entries) in rule.folds() {
             lines.extend(entries.iter().map(|(name, text)| format!("{fold:?} {} {:?}", name.value, text.value)));
         }

@@ -7,6 +7,7 @@ use spina_core::change::{Action, ChildChange};
 use spina_core::{Cell, CellType, Change, Column, Fold, Join, KeyColumn, ModelShape, Op, Recorded, StreamKey};
 
 use super::cell::cell;
+use super::input::Input;
 use crate::expr::{EvalError, Expr};
 
 /// Longest key of a row: the texts of its columns together, in bytes. A PostgreSQL index entry has room for 2704.
@@ -21,11 +22,11 @@ pub struct Model {
     pub(super) fingerprint: String,
     pub(super) topic: bool,
     pub(super) key: Vec<Expr>,
-    pub(super) rules: HashMap<String, Rule>,
+    /// Its own context first.
+    pub(super) inputs: Vec<Input>,
+    /// Written by events of its own context only.
     pub(super) children: Vec<Child>,
     pub(super) joins: Vec<Join>,
-    /// What it needs of each event type that it looks at.
-    pub(super) wanted: HashMap<String, WantedFields>,
 }
 
 /// A table of child rows; its columns are in the model's shape.
@@ -39,6 +40,8 @@ pub(super) struct Child {
 /// What one event type does.
 #[derive(Debug)]
 pub(super) struct Rule {
+    /// The expressions of the row's key, where they are not the model's.
+    pub key: Option<Vec<Expr>>,
     pub when: Option<Expr>,
     pub effect: Effect,
 }
@@ -136,14 +139,10 @@ impl Model {
         self
     }
 
-    /// The names of the event types that it looks at, and the fields it needs of them.
-    pub fn events(&self) -> impl Iterator<Item = (&str, &WantedFields)> {
-        self.wanted.iter().map(|(name, wanted)| (name.as_str(), wanted))
-    }
-
-    /// The fields it needs of an event type; `None` if it does not look at that type.
-    pub fn wants(&self, event_name: &str) -> Option<&WantedFields> {
-        self.wanted.get(event_name)
+    /// What it reads: its own context first, then others by name. There is no order between events of two of them, and the
+    /// rows do not depend on one: a column that is set is set by the events of one input only.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
     }
 
     /// What the definition says about a table of child rows, for people.
@@ -151,18 +150,20 @@ impl Model {
         self.children.get(table).map_or("", |child| &child.doc)
     }
 
-    /// The changes that the event makes: of its row, then of its children. An event whose key has a null makes none: a row
-    /// needs a whole key.
-    pub fn project(&self, event: &Recorded) -> Result<Vec<Change>, ProjectError> {
-        let own = applying(&self.rules, event)?;
+    /// The changes that an event of an input makes: of its row, then of its children. An event whose key has a null makes
+    /// none: a row needs a whole key.
+    pub fn project(&self, input: usize, event: &Recorded) -> Result<Vec<Change>, ProjectError> {
+        let Some(Input { context, rules, .. }) = self.inputs.get(input) else { return Ok(Vec::new()) };
+        let own = applying(rules, event)?;
         let mut children = Vec::new();
-        for (table, child) in self.children.iter().enumerate() {
+        for (table, child) in self.children.iter().enumerate().filter(|_| context.is_none()) {
             children.extend(applying(&child.rules, event)?.map(|rule| (table, child, rule)));
         }
         if own.is_none() && children.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(key) = cells(&self.key, &self.shape.key, event)? else { return Ok(Vec::new()) };
+        let key = own.and_then(|rule| rule.key.as_ref()).unwrap_or(&self.key);
+        let Some(key) = cells(key, &self.shape.key, event)? else { return Ok(Vec::new()) };
         check_length(&key, &[])?;
         let mut changes = Vec::with_capacity(usize::from(own.is_some()) + children.len());
         for (table, child, rule) in children {
@@ -170,12 +171,13 @@ impl Model {
             let own_columns = &shape.key[self.shape.key.len()..];
             let Some(child_key) = cells(&child.key, own_columns, event)? else { continue };
             check_length(&key, &child_key)?;
-            let upsert = rule.ops(&shape.columns, event)?;
+            let upsert = rule.ops(&shape.columns, event, None)?;
             let action = Action::Child(ChildChange { table, key: child_key, upsert });
             changes.push(Change { key: key.clone(), action });
         }
         if let Some(rule) = own {
-            let action = rule.ops(&self.shape.columns, event)?.map_or(Action::Delete, Action::Upsert);
+            let action =
+                rule.ops(&self.shape.columns, event, context.as_deref())?.map_or(Action::Delete, Action::Upsert);
             changes.insert(0, Change { key, action });
         }
         Ok(changes)
@@ -214,8 +216,13 @@ fn value(expr: &Expr, wanted: CellType, column: &str, event: &Recorded) -> Resul
 }
 
 impl Rule {
-    /// The operations on the row; `None` if it is deleted.
-    fn ops(&self, columns: &[Column], event: &Recorded) -> Result<Option<Vec<(usize, Op)>>, ProjectError> {
+    /// The operations on the row; `None` if it is deleted. The event is of the context, or of the model's own.
+    fn ops(
+        &self,
+        columns: &[Column],
+        event: &Recorded,
+        context: Option<&str>,
+    ) -> Result<Option<Vec<(usize, Op)>>, ProjectError> {
         let Effect::Upsert(rules) = &self.effect else { return Ok(None) };
         let mut ops = Vec::with_capacity(rules.len());
         for rule in rules {
@@ -223,7 +230,7 @@ impl Rule {
                 ColumnSource::One => Some(Op::Add(1)),
                 ColumnSource::Value(expr) => {
                     let column = &columns[rule.column];
-                    op(column.fold, value(expr, column.cell, &column.name, event)?, event)
+                    op(column.fold, value(expr, column.cell, &column.name, event)?, event, context)
                 }
             };
             ops.extend(op.map(|op| (rule.column, op)));
@@ -249,11 +256,17 @@ impl WantedFields {
     }
 }
 
+/// Two events are never told apart by it alone, also not those of two contexts that gave them the same id.
+fn tie(event: &Recorded, context: Option<&str>) -> String {
+    let id = &event.headers.id;
+    context.map_or_else(|| id.clone(), |context| format!("{id}\u{1f}{context}"))
+}
+
 /// The operation for a value; a null does nothing to sums, means and extremes.
-fn op(fold: Fold, value: Cell, event: &Recorded) -> Option<Op> {
+fn op(fold: Fold, value: Cell, event: &Recorded, context: Option<&str>) -> Option<Op> {
     match (fold, value) {
         (Fold::Set, value) => Some(Op::Set(value)),
-        (Fold::Last, value) => Some(Op::Last { value, at: event.headers.time, tie: event.headers.id.clone() }),
+        (Fold::Last, value) => Some(Op::Last { value, at: event.headers.time, tie: tie(event, context) }),
         (Fold::Add, Cell::Long(value)) => Some(Op::Add(value)),
         (Fold::Mean, Cell::Long(sum)) => Some(Op::Mean { sum, count: 1 }),
         (Fold::Add | Fold::Mean | Fold::Min | Fold::Max, Cell::Null) => None,

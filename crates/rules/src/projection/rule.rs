@@ -35,7 +35,7 @@ impl Compiler<'_> {
             }
         }
         let effect = self.effect(draft, event, def, columns);
-        Rule { when, effect }
+        Rule { key: None, when, effect }
     }
 
     fn effect(
@@ -55,7 +55,11 @@ impl Compiler<'_> {
         if writes > 0 {
             self.note(def.delete.place, "an event that deletes the row cannot write its columns too");
         }
-        if !draft.by_stream {
+        if draft.gathers {
+            let message = "events of several contexts write these rows, and between contexts there is no order: what a \
+                           deleted row loses would depend on it. Keep the row, and set a column or count instead";
+            self.note(def.delete.place, message);
+        } else if !draft.by_stream {
             let message = "delete needs the events in order, but this model is not keyed by exactly `event.stream`: \
                            they come from several partitions at once. Keep the row and count instead";
             self.note(def.delete.place, message);
@@ -126,7 +130,7 @@ impl Compiler<'_> {
             self.note(name.place, format!("{} is a column of the key", quote(name)));
             return None;
         }
-        draft.columns.note(name, fold, cell).map_err(|message| self.note(name.place, message)).ok()
+        draft.columns.note(name, fold, cell, draft.context).map_err(|message| self.note(name.place, message)).ok()
     }
 }
 

@@ -11,6 +11,8 @@ struct Draft {
     place: Place,
     fold: Fold,
     cell: Option<CellType>,
+    /// The context whose event wrote it first; `None` is the model's own.
+    context: Option<String>,
 }
 
 /// The columns seen so far.
@@ -20,15 +22,28 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Notes that a rule writes the column. `cell` is the type of what it writes, if that can be told. Returns the
-    /// column's index.
-    pub fn note(&mut self, name: &Located<String>, fold: Fold, cell: Option<CellType>) -> Result<usize, String> {
+    /// Notes that a rule for events of this context writes the column. `cell` is the type of what it writes, if that can be
+    /// told. Returns the column's index.
+    pub fn note(
+        &mut self,
+        name: &Located<String>,
+        fold: Fold,
+        cell: Option<CellType>,
+        context: Option<&str>,
+    ) -> Result<usize, String> {
         if let Some(at) = self.drafts.iter().position(|draft| draft.name == name.value) {
             let draft = &mut self.drafts[at];
             if draft.fold != fold {
                 let (this, other) = (fold_name(fold), fold_name(draft.fold));
                 return Err(format!(
                     "a column has one operation: {} is {other} elsewhere and {this} here",
+                    quote(name)
+                ));
+            }
+            if fold == Fold::Set && draft.context.as_deref() != context {
+                return Err(format!(
+                    "{} is set by events of another context elsewhere, and between contexts there is no order: set two \
+                     columns, or use last (by event time), min, max, count, sum or mean",
                     quote(name)
                 ));
             }
@@ -45,7 +60,13 @@ impl Columns {
             }
             return Ok(at);
         }
-        self.drafts.push(Draft { name: name.value.clone(), place: name.place, fold, cell });
+        self.drafts.push(Draft {
+            name: name.value.clone(),
+            place: name.place,
+            fold,
+            cell,
+            context: context.map(str::to_owned),
+        });
         Ok(self.drafts.len() - 1)
     }
 

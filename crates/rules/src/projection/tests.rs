@@ -2,6 +2,7 @@
 
 mod children;
 mod folding;
+mod gathering;
 mod joins;
 
 use serde_json::{Value, json};
@@ -30,8 +31,18 @@ fn shapes() -> Vec<EventShape> {
     ["Departed", "Landed"].map(|name| EventShape { name: name.into(), fields: fields.clone() }).into()
 }
 
+fn others() -> Vec<ContextEvents> {
+    let fields = vec![
+        field("flight", FieldKind::Text, false),
+        field("carrier", FieldKind::Text, false),
+        field("passengers", FieldKind::Integer, false),
+    ];
+    let events = ["Booked", "Landed"].map(|name| EventShape { name: name.into(), fields: fields.clone() }).into();
+    vec![ContextEvents { context: "booking".into(), events }]
+}
+
 fn load(text: &str) -> Result<Vec<Model>, String> {
-    compile(&Source::new("p.yaml", text), &shapes()).map_err(|problems| problems.to_string())
+    compile(&Source::new("p.yaml", text), &shapes(), &others()).map_err(|problems| problems.to_string())
 }
 
 fn event(name: &str, stream: &str, version: u64, time: i64, data: Value) -> Recorded {
@@ -76,7 +87,7 @@ fn an_event_becomes_changes_of_a_row() {
     let event = event("Landed", "flight-1", 3, 5, data);
     let names: Vec<_> = model.shape().columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["departed", "tail", "landed", "late", "least", "most", "last_day", "mean"]);
-    let changes = model.project(&event).unwrap();
+    let changes = model.project(0, &event).unwrap();
     let [Change { key, action: Action::Upsert(ops) }] = changes.as_slice() else { panic!("{changes:?}") };
     assert_eq!(key, &[Cell::Text("UA".into())]);
     let op = |name: &str| {
@@ -95,10 +106,10 @@ fn an_event_becomes_changes_of_a_row() {
 #[test]
 fn filters_nulls_and_other_events_change_nothing() {
     let model = load(CARRIERS).unwrap().remove(0);
-    let landed = |data| model.project(&event("Landed", "flight-1", 1, 0, data));
+    let landed = |data| model.project(0, &event("Landed", "flight-1", 1, 0, data));
     assert_eq!(landed(json!({"carrier": "UA", "delay": -100, "day": "2013-01-01"})), Ok(vec![]));
     assert_eq!(landed(json!({"carrier": null, "delay": 1, "day": "2013-01-01"})), Ok(vec![]));
-    assert_eq!(model.project(&event("Diverted", "flight-1", 1, 0, json!({}))), Ok(vec![]));
+    assert_eq!(model.project(0, &event("Diverted", "flight-1", 1, 0, json!({}))), Ok(vec![]));
     let poison = landed(json!({"carrier": "UA", "delay": 1, "day": "someday"})).unwrap_err().to_string();
     assert!(poison.contains("last_day") && poison.contains("someday"), "{poison}");
     assert!(landed(json!({"carrier": "x".repeat(2000), "delay": 1})).unwrap_err().to_string().contains("2000 bytes"));
@@ -107,13 +118,13 @@ fn filters_nulls_and_other_events_change_nothing() {
 #[test]
 fn a_model_says_which_fields_it_needs() {
     let model = load(CARRIERS).unwrap().remove(0);
-    let wants = |event: &str| model.wants(event).cloned();
+    let wants = |event: &str| model.inputs()[0].wants(event).cloned();
     let some = |names: &[&str]| Some(WantedFields::Some(names.iter().map(|name| (*name).to_owned()).collect()));
     assert_eq!(wants("Departed"), some(&["carrier", "tail"]));
     assert_eq!(wants("Landed"), some(&["carrier", "day", "delay", "tail"]));
     assert_eq!(wants("Diverted"), None);
     let all = "models: { m: { key: { s: event.stream }, columns: { d: json }, on: { Landed: { set: { d: data } } } } }";
-    assert_eq!(load(all).unwrap()[0].wants("Landed"), Some(&WantedFields::All));
+    assert_eq!(load(all).unwrap()[0].inputs()[0].wants("Landed"), Some(&WantedFields::All));
 }
 
 #[test]

@@ -12,23 +12,31 @@ mod read;
 mod verdicts;
 mod write;
 
+use std::sync::Arc;
+
 use postgres_types::{FromSql, ToSql};
 
 pub use read::{Head, Letter, LetterQuery, PARKED_LIST_MAX};
 pub use verdicts::{Verdict, Verdicts};
 pub(crate) use write::write;
 
-/// Where an event stands in the topic of its context: partition and offset.
-pub type Place = (i32, i64);
+/// Where an event stands in the log. Cheap to clone: the topic's name is shared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
 
 /// A record of the log that is parked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedRecord {
     /// What is kept in order: the record's key, empty if it has none.
     pub key: Vec<u8>,
-    /// Its topic.
-    pub topic: String,
-    /// Its partition and offset.
+    /// Where it stands.
     pub place: Place,
     /// When it was written, in milliseconds since 1970.
     pub timestamp_ms: i64,
@@ -100,6 +108,12 @@ fn storable(text: &str) -> String {
 
 /// A parameter of a statement.
 type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+/// The place of topic, partition and offset, in columns that follow one another.
+pub(crate) fn place(row: &tokio_postgres::Row, at: usize) -> Result<Place, crate::StoreError> {
+    let topic: &str = row.try_get(at)?;
+    Ok(Place { topic: topic.into(), partition: row.try_get(at + 1)?, offset: row.try_get(at + 2)? })
+}
 
 /// A column that may be null.
 fn column<'a, T: FromSql<'a>>(row: &'a tokio_postgres::Row, at: usize) -> Result<T, crate::StoreError> {

@@ -2,7 +2,7 @@
 
 use tokio_postgres::Row;
 
-use super::{Parameter, ParkedRecord, column};
+use super::{Parameter, ParkedRecord, column, place};
 use crate::read_model::{ModelName, PgTime, Slot};
 use crate::{Store, StoreError};
 use spina_core::Timestamp;
@@ -67,15 +67,14 @@ const COLUMNS: &str = "SELECT id, context, model, key, topic, partition, log_off
 const LIST: &str = "WHERE slot = 'live' AND id > $1 AND ($2::text IS NULL OR context = $2) \
     AND ($3::text IS NULL OR model = $3) AND ($4::text IS NULL OR class = $4) AND ($5::bytea IS NULL OR key = $5) \
     ORDER BY id LIMIT $6";
-const QUEUES: &str =
-    "WHERE context = $1 AND model = $2 AND slot = $3 AND key = ANY ($4) ORDER BY partition, log_offset LIMIT $5";
+const QUEUES: &str = "WHERE context = $1 AND model = $2 AND slot = $3 AND key = ANY ($4) ORDER BY id LIMIT $5";
 const THERE: &str =
     "SELECT count(*) FROM spina.dead_letters WHERE context = $1 AND model = $2 AND slot = $3 AND id = ANY ($4)";
 const KEYS: &str =
     "SELECT key, count(*) FROM spina.dead_letters WHERE context = $1 AND model = $2 AND slot = $3 GROUP BY key";
 const HEADS: &str = "SELECT id, key, letters FROM (SELECT DISTINCT ON (key) id, key, class, \
     count(*) OVER (PARTITION BY key) AS letters FROM spina.dead_letters \
-    WHERE context = $1 AND model = $2 AND slot = 'live' ORDER BY key, log_offset) heads \
+    WHERE context = $1 AND model = $2 AND slot = 'live' ORDER BY key, id) heads \
     WHERE id > $3 AND ($4::text IS NULL OR class = $4) ORDER BY id LIMIT $5";
 
 impl Store {
@@ -96,7 +95,8 @@ impl Store {
         row.as_ref().map(letter).transpose()
     }
 
-    /// The letters of some keys of a model in the order of the log, at most `limit`.
+    /// The letters of some keys of a model in the order in which they came, at most `limit`. Of one topic that is the order
+    /// of the log.
     pub async fn queues(
         &self,
         name: &ModelName,
@@ -146,8 +146,7 @@ impl Store {
 fn letter(row: &Row) -> Result<Letter, StoreError> {
     let record = ParkedRecord {
         key: column(row, 3)?,
-        topic: column(row, 4)?,
-        place: (column(row, 5)?, column(row, 6)?),
+        place: place(row, 4)?,
         timestamp_ms: column(row, 7)?,
         record_key: column(row, 8)?,
         value: column(row, 9)?,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use deadpool_postgres::Transaction;
 
-use super::{Decision, Place, storable};
+use super::{Decision, Place, place, storable};
 use crate::read_model::ModelName;
 use crate::{Store, StoreError};
 
@@ -23,12 +23,12 @@ pub enum Verdict {
 /// The decisions of a model by place.
 pub type Verdicts = HashMap<Place, Verdict>;
 
-const LIST: &str = "SELECT partition, log_offset, verdict, value FROM spina.dead_letter_decisions \
+const LIST: &str = "SELECT topic, partition, log_offset, verdict, value FROM spina.dead_letter_decisions \
     WHERE context = $1 AND model = $2 LIMIT $3";
 const DECIDE: &str = "INSERT INTO spina.dead_letter_decisions \
-    (context, model, partition, log_offset, verdict, value, reason, decided_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-    ON CONFLICT (context, model, partition, log_offset) DO UPDATE SET verdict = excluded.verdict, \
-    value = excluded.value, reason = excluded.reason, decided_by = excluded.decided_by, decided_at = now()";
+    (context, model, topic, partition, log_offset, verdict, value, reason, decided_by) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (context, model, topic, partition, log_offset) \
+    DO UPDATE SET verdict = excluded.verdict, value = excluded.value, reason = excluded.reason, decided_by = excluded.decided_by, decided_at = now()";
 
 impl Store {
     /// What was decided about events of the model.
@@ -44,12 +44,12 @@ impl Store {
             return Err(StoreError::Limit(message));
         }
         let verdict = |row: &tokio_postgres::Row| -> Result<(Place, Verdict), StoreError> {
-            let verdict = match (row.try_get(2)?, row.try_get(3)?) {
+            let verdict = match (row.try_get(3)?, row.try_get(4)?) {
                 ("leave_out", _) => Verdict::LeaveOut,
                 ("edit", Some(value)) => Verdict::Edit(value),
                 _ => return Err(StoreError::Corrupt { what: "a decision about a dead letter" }),
             };
-            Ok(((row.try_get(0)?, row.try_get(1)?), verdict))
+            Ok((place(row, 0)?, verdict))
         };
         rows.iter().map(verdict).collect()
     }
@@ -65,11 +65,12 @@ pub(super) async fn write(
             Verdict::LeaveOut => ("leave_out", None),
             Verdict::Edit(value) => ("edit", Some(value)),
         };
-        let (context, (partition, offset)) = (name.context.as_str(), decision.place);
+        let (context, Place { topic, partition, offset }) = (name.context.as_str(), &decision.place);
+        let topic = topic.as_ref();
         let (reason, by) = (storable(&decision.reason), storable(&decision.decided_by));
         let decide = transaction.prepare_cached(DECIDE).await?;
-        let parameters: [super::Parameter<'_>; 8] =
-            [&context, &name.model, &partition, &offset, &verdict, &value, &reason, &by];
+        let parameters: [super::Parameter<'_>; 9] =
+            [&context, &name.model, &topic, partition, offset, &verdict, &value, &reason, &by];
         transaction.execute(&decide, &parameters).await?;
     }
     Ok(())

@@ -44,8 +44,9 @@ pub(crate) async fn write(
 async fn park(transaction: &Transaction<'_>, of: [Parameter<'_>; 3], letters: &[NewLetter]) -> Result<(), StoreError> {
     let records = || letters.iter().map(|letter| &letter.record);
     let keys: Vec<&[u8]> = records().map(|record| record.key.as_slice()).collect();
-    let topics: Vec<&str> = records().map(|record| record.topic.as_str()).collect();
-    let (partitions, offsets): (Vec<i32>, Vec<i64>) = records().map(|record| record.place).unzip();
+    let topics: Vec<&str> = records().map(|record| record.place.topic.as_ref()).collect();
+    let places = || records().map(|record| &record.place);
+    let (partitions, offsets): (Vec<i32>, Vec<i64>) = places().map(|place| (place.partition, place.offset)).unzip();
     let times: Vec<i64> = records().map(|record| record.timestamp_ms).collect();
     let record_keys: Vec<Option<&[u8]>> = records().map(|record| record.record_key.as_deref()).collect();
     let values: Vec<Option<&[u8]>> = records().map(|record| record.value.as_deref()).collect();

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use deadpool_postgres::{Object, Transaction};
 use postgres_types::ToSql;
-use spina_core::{Batch, Cell, ModelShape, RowChange};
+use spina_core::{Batch, Cell, ModelShape, RowChange, Timestamp};
 
+use super::arrays::PgTime;
 use super::changes::changed;
 use super::rows::{Row, Statement, delete, grouped, upsert};
 use super::sql::{child_table, table};
@@ -25,6 +26,8 @@ pub struct RowBatch {
     /// named here.
     children: Vec<Rows>,
     letters: LetterChanges,
+    /// When the latest event happened that the table has taken then, by input; empty leaves what is known.
+    event_times: Vec<Option<Timestamp>>,
     /// Whether the model's topic is to be told.
     told: bool,
     /// Whether a person waits for it.
@@ -57,7 +60,14 @@ impl From<Batch> for RowBatch {
         }
         rows.sort_unstable_by(by_key);
         children.iter_mut().for_each(|rows| rows.sort_unstable_by(by_key));
-        Self { rows, children, letters: LetterChanges::default(), told: false, asked_for: false }
+        Self {
+            rows,
+            children,
+            letters: LetterChanges::default(),
+            event_times: Vec::new(),
+            told: false,
+            asked_for: false,
+        }
     }
 }
 
@@ -71,6 +81,13 @@ impl RowBatch {
     #[must_use]
     pub fn with_letters(mut self, letters: LetterChanges) -> Self {
         self.letters = letters;
+        self
+    }
+
+    /// The same rows; when the latest event happened that the table has taken with them, by input.
+    #[must_use]
+    pub fn taken_until(mut self, event_times: Vec<Option<Timestamp>>) -> Self {
+        self.event_times = event_times;
         self
     }
 
@@ -111,7 +128,7 @@ impl RowBatch {
 
 /// First statement of the transaction: it takes the row's lock, so a rival waits here and then finds the lease lost. What is
 /// filled is not paused: a pause that was told as failed and was remembered all the same does not outlast the next batch.
-const MOVE_CHECKPOINT: &str = "UPDATE spina.models SET next_offsets = $5, paused = false \
+const MOVE_CHECKPOINT: &str = "UPDATE spina.models SET next_offsets = $5, paused = false, event_times = COALESCE($7, event_times) \
     WHERE context = $1 AND model = $2 AND slot = $3 AND generation = $4 AND next_offsets = $6";
 
 impl Store {
@@ -138,8 +155,10 @@ impl Store {
             transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
         }
         let (context, slot_name) = (name.context.as_str(), slot.name());
-        let guard: [&(dyn ToSql + Sync); 6] =
-            [&context, &name.model, &slot_name, &lease.generation, &next_offsets, &lease.next_offsets];
+        let times = batch.event_times.iter().map(|time| time.map(PgTime));
+        let times = (!batch.event_times.is_empty()).then(|| times.collect::<Vec<_>>());
+        let guard: [&(dyn ToSql + Sync); 7] =
+            [&context, &name.model, &slot_name, &lease.generation, &next_offsets, &lease.next_offsets, &times];
         let statement = transaction.prepare_cached(MOVE_CHECKPOINT).await?;
         if transaction.execute(&statement, &guard).await? != 1 {
             return Ok(Applied::LeaseLost);

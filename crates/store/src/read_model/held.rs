@@ -10,17 +10,19 @@ use spina_core::{Batch, Cell, ModelShape};
 use tokio_postgres::{GenericClient, IsolationLevel};
 
 use super::apply::{RowBatch, write};
+use super::inputs::Inputs;
+use super::lease::inputs_of;
 use super::rows::whole;
 use super::sql::table;
 use super::{ModelName, Slot, View};
-use crate::dead_letters::Place;
+use crate::dead_letters::{Place, place};
 use crate::{Store, StoreError};
 
 /// Longest look at the table: a sample is drawn from all of it.
 const LONGEST: &str = "SET LOCAL statement_timeout = '15min'";
 const BOOKS: &str =
-    "SELECT next_offsets, fingerprint FROM spina.models WHERE context = $1 AND model = $2 AND slot = 'live'";
-const PARKED: &str = "SELECT partition, log_offset FROM spina.dead_letters \
+    "SELECT next_offsets, fingerprint, inputs FROM spina.models WHERE context = $1 AND model = $2 AND slot = 'live'";
+const PARKED: &str = "SELECT topic, partition, log_offset FROM spina.dead_letters \
     WHERE context = $1 AND model = $2 AND slot = 'live' LIMIT $3";
 /// Most parked events that are taken into account.
 const PARKED_MAX: i64 = 1_000_000;
@@ -32,7 +34,9 @@ pub type WholeRow = Map<String, Value>;
 /// The live table at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Held {
-    /// How far it is: the next offset of each partition.
+    /// The topics that it is filled from.
+    pub inputs: Inputs,
+    /// How far it is: the next offset of each partition, over all inputs.
     pub next_offsets: Vec<i64>,
     /// Of the definition that filled it.
     pub fingerprint: String,
@@ -74,7 +78,8 @@ impl Store {
         }
         let parked = parked(&*transaction, name).await?;
         transaction.commit().await?;
-        Ok(Some(Held { next_offsets: books.try_get(0)?, fingerprint: books.try_get(1)?, rows, parked }))
+        let (next_offsets, fingerprint) = (books.try_get(0)?, books.try_get(1)?);
+        Ok(Some(Held { inputs: inputs_of(&books, 2)?, next_offsets, fingerprint, rows, parked }))
     }
 
     /// The events of the model that are parked now.
@@ -132,7 +137,7 @@ async fn parked(client: &impl GenericClient, name: &ModelName) -> Result<HashSet
     if i64::try_from(letters.len()).is_ok_and(|found| found > PARKED_MAX) {
         return Err(StoreError::Limit(format!("more than {PARKED_MAX} events of {name} are parked: settle them")));
     }
-    letters.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    letters.iter().map(|row| place(row, 0)).collect()
 }
 
 /// The key of a row, as events give it.

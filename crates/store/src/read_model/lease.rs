@@ -1,10 +1,12 @@
 //! Taking a model over, and finding out where it stands.
 
 use deadpool_postgres::Transaction;
-use spina_core::{ContextName, ModelShape, StreamKey};
+use spina_core::{ContextName, ModelShape, StreamKey, Timestamp};
 use tokio_postgres::Row;
 
+use super::arrays::PgTime;
 use super::ddl::create_tables;
+use super::inputs::Inputs;
 use super::sql::{ident, table, tables};
 use super::{ModelName, SCHEMA_BYTES_MAX, Slot};
 use crate::{Store, StoreError};
@@ -14,8 +16,10 @@ use crate::{Store, StoreError};
 pub struct Lease {
     /// Number of this writer; greater than that of every writer before.
     pub generation: i64,
-    /// Next offset to read, by partition.
+    /// Next offset to read, by partition, over all inputs.
     pub next_offsets: Vec<i64>,
+    /// When the latest event happened that the table has taken, by input; shorter where that was never noted.
+    pub event_times: Vec<Option<Timestamp>>,
 }
 
 /// The answer to taking a model over.
@@ -27,10 +31,10 @@ pub enum Taking {
     DefinitionChanged {
         /// The shape of the table that is there.
         shape: ModelShape,
-        /// Where it stands.
+        /// Where it stands, over the inputs of now.
         next_offsets: Vec<i64>,
     },
-    /// The context has another number of partitions than the one that the checkpoint was written for.
+    /// The topics have other numbers of partitions than those that the checkpoint was written for.
     PartitionsChanged {
         /// Number of partitions of the checkpoint.
         stored: usize,
@@ -53,7 +57,9 @@ pub struct ModelRow {
     pub model: String,
     /// Which of its tables.
     pub slot: Slot,
-    /// Next offset to read, by partition.
+    /// The topics that it is filled from.
+    pub inputs: Inputs,
+    /// Next offset to read, by partition, over all inputs.
     pub next_offsets: Vec<i64>,
     /// Of the definition that fills it.
     pub fingerprint: String,
@@ -63,16 +69,16 @@ pub struct ModelRow {
     pub paused: bool,
 }
 
-const LIST: &str = "SELECT model, slot, next_offsets, fingerprint, shape, paused FROM spina.models WHERE context = $1 \
+const LIST: &str = "SELECT model, slot, next_offsets, fingerprint, shape, paused, inputs FROM spina.models WHERE context = $1 \
     ORDER BY model, slot";
-const LOCK: &str = "SELECT next_offsets, fingerprint, shape FROM spina.models \
+const LOCK: &str = "SELECT next_offsets, fingerprint, shape, inputs FROM spina.models \
     WHERE context = $1 AND model = $2 AND slot = $3 FOR UPDATE";
 const RENEW: &str = "UPDATE spina.models SET generation = nextval('spina.generations') \
-    WHERE context = $1 AND model = $2 AND slot = $3 RETURNING generation, next_offsets";
+    WHERE context = $1 AND model = $2 AND slot = $3 RETURNING generation, next_offsets, event_times";
 const RENEW_OWN: &str = "UPDATE spina.models SET generation = nextval('spina.generations') \
-    WHERE context = $1 AND model = $2 AND slot = $3 AND generation <= $4 RETURNING generation, next_offsets";
-const INSERT: &str = "INSERT INTO spina.models (context, model, slot, generation, next_offsets, fingerprint, shape) \
-    VALUES ($1, $2, $3, nextval('spina.generations'), $4, $5, $6) RETURNING generation, next_offsets";
+    WHERE context = $1 AND model = $2 AND slot = $3 AND generation <= $4 RETURNING generation, next_offsets, event_times";
+const INSERT: &str = "INSERT INTO spina.models (context, model, slot, generation, next_offsets, fingerprint, shape, \
+    inputs) VALUES ($1, $2, $3, nextval('spina.generations'), $4, $5, $6, $7) RETURNING generation, next_offsets, event_times";
 const FORGET: &str = "DELETE FROM spina.models WHERE context = $1 AND model = $2 AND slot = $3 RETURNING shape";
 /// A table that starts from nothing starts without letters: the log gives those again too.
 const FORGET_LETTERS: &str = "DELETE FROM spina.dead_letters WHERE context = $1 AND model = $2 AND slot = $3";
@@ -89,7 +95,7 @@ impl Store {
         slot: Slot,
         shape: &ModelShape,
         fingerprint: &str,
-        partitions: usize,
+        inputs: &Inputs,
     ) -> Result<Taking, StoreError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
@@ -99,18 +105,19 @@ impl Store {
             && let stored = shape_of(&row, 2)?
             && all_exist(&transaction, name, slot, &stored).await?
         {
-            let next_offsets: Vec<i64> = row.try_get(0)?;
+            let (next_offsets, known): (Vec<i64>, _) = (row.try_get(0)?, inputs_of(&row, 3)?);
             if row.try_get::<_, &str>(1)? != fingerprint {
+                let next_offsets = inputs.carry(&known, &next_offsets);
                 return Ok(Taking::DefinitionChanged { shape: stored, next_offsets });
             }
-            if next_offsets.len() != partitions {
-                return Ok(Taking::PartitionsChanged { stored: next_offsets.len() });
+            if known != *inputs {
+                return Ok(Taking::PartitionsChanged { stored: known.partitions() });
             }
             let row = transaction.query_one(RENEW, &[&name.context.as_str(), &name.model, &slot.name()]).await?;
             transaction.commit().await?;
             return Ok(Taking::Taken(lease_of(&row)?));
         }
-        let lease = start(&transaction, name, slot, shape, fingerprint, partitions).await?;
+        let lease = start(&transaction, name, slot, shape, fingerprint, inputs).await?;
         transaction.commit().await?;
         Ok(Taking::Taken(lease))
     }
@@ -121,12 +128,12 @@ impl Store {
         name: &ModelName,
         shape: &ModelShape,
         fingerprint: &str,
-        partitions: usize,
+        inputs: &Inputs,
     ) -> Result<Lease, StoreError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         lock_context(&transaction, &name.context).await?;
-        let lease = start(&transaction, name, Slot::Rebuild, shape, fingerprint, partitions).await?;
+        let lease = start(&transaction, name, Slot::Rebuild, shape, fingerprint, inputs).await?;
         transaction.commit().await?;
         Ok(lease)
     }
@@ -230,20 +237,27 @@ async fn start(
     slot: Slot,
     shape: &ModelShape,
     fingerprint: &str,
-    partitions: usize,
+    inputs: &Inputs,
 ) -> Result<Lease, StoreError> {
     let context = name.context.as_str();
     forget(transaction, name, slot).await?;
     drop_tables(transaction, name, slot, shape).await?;
     transaction.batch_execute(&create_tables(name, slot, shape)).await?;
-    let (offsets, shape) = (vec![0_i64; partitions], serde_json::to_value(shape)?);
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-        [&context, &name.model, &slot.name(), &offsets, &fingerprint, &shape];
+    let (offsets, shape) = (vec![0_i64; inputs.partitions()], serde_json::to_value(shape)?);
+    let inputs = serde_json::to_value(inputs)?;
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
+        [&context, &name.model, &slot.name(), &offsets, &fingerprint, &shape, &inputs];
     lease_of(&transaction.query_one(INSERT, &parameters).await?)
 }
 
 pub(super) fn lease_of(row: &Row) -> Result<Lease, StoreError> {
-    Ok(Lease { generation: row.try_get(0)?, next_offsets: row.try_get(1)? })
+    let times: Vec<Option<PgTime>> = row.try_get(2)?;
+    let event_times = times.into_iter().map(|time| time.map(|time| time.0)).collect();
+    Ok(Lease { generation: row.try_get(0)?, next_offsets: row.try_get(1)?, event_times })
+}
+
+pub(super) fn inputs_of(row: &Row, column: usize) -> Result<Inputs, StoreError> {
+    Ok(serde_json::from_value(row.try_get(column)?)?)
 }
 
 pub(super) fn shape_of(row: &Row, column: usize) -> Result<ModelShape, StoreError> {
@@ -264,5 +278,6 @@ fn model_row(row: &Row) -> Result<ModelRow, StoreError> {
         fingerprint: row.try_get(3)?,
         shape: shape_of(row, 4)?,
         paused: row.try_get(5)?,
+        inputs: inputs_of(row, 6)?,
     })
 }

@@ -12,7 +12,7 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
 use super::changes::replaced_by;
-use super::lease::{forget, lease_of, lock_context, shape_of, table_exists};
+use super::lease::{forget, inputs_of, lease_of, lock_context, shape_of, table_exists};
 use super::sql::{child_table, ident, of_child, table};
 use super::{Lease, ModelName, Slot};
 use crate::{Store, StoreError};
@@ -24,7 +24,7 @@ pub enum Swap {
     Done(Lease),
     /// The rebuilt table is behind the live one: nothing was changed. Bring it to these offsets at least.
     Behind {
-        /// The live table's next offsets.
+        /// The live table's next offsets, over the inputs of the rebuilt one.
         live: Vec<i64>,
     },
     /// The books say something else than the lease: nothing was changed.
@@ -41,13 +41,13 @@ pub enum SwapBack {
 }
 
 const LOCK: &str =
-    "SELECT next_offsets FROM spina.models WHERE context = $1 AND model = $2 AND slot = 'live' FOR UPDATE";
-const LOCK_REBUILD: &str = "SELECT next_offsets FROM spina.models \
+    "SELECT next_offsets, inputs FROM spina.models WHERE context = $1 AND model = $2 AND slot = 'live' FOR UPDATE";
+const LOCK_REBUILD: &str = "SELECT next_offsets, inputs FROM spina.models \
     WHERE context = $1 AND model = $2 AND slot = 'rebuild' AND generation = $3 FOR UPDATE";
 const LOCK_OLD: &str = "SELECT 1 FROM spina.models WHERE context = $1 AND model = $2 AND slot = 'old' FOR UPDATE";
 const MOVE_LETTERS: &str = "UPDATE spina.dead_letters SET slot = $4 WHERE context = $1 AND model = $2 AND slot = $3";
 const MOVE: &str = "UPDATE spina.models SET slot = $4, paused = false, generation = nextval('spina.generations') \
-    WHERE context = $1 AND model = $2 AND slot = $3 RETURNING generation, next_offsets, shape";
+    WHERE context = $1 AND model = $2 AND slot = $3 RETURNING generation, next_offsets, event_times, shape";
 
 impl Store {
     /// Swaps tables and checkpoints in one transaction. The former table is kept until the next swap.
@@ -60,15 +60,15 @@ impl Store {
         transaction.batch_execute("SET LOCAL lock_timeout = '5s'").await?;
         lock_context(&transaction, &name.context).await?;
         let names: [&(dyn ToSql + Sync); 2] = [&name.context.as_str(), &name.model];
-        let live: Option<Vec<i64>> = match transaction.query_opt(LOCK, &names).await? {
-            Some(row) => Some(row.try_get(0)?),
-            None => None,
-        };
+        let live = transaction.query_opt(LOCK, &names).await?;
         let guard: [&(dyn ToSql + Sync); 3] = [&name.context.as_str(), &name.model, &lease.generation];
         let Some(row) = transaction.query_opt(LOCK_REBUILD, &guard).await? else { return Ok(Swap::LeaseLost) };
-        let rebuilt: Vec<i64> = row.try_get(0)?;
-        if let Some(live) = live.filter(|live| rebuilt.iter().zip(live).any(|(rebuilt, live)| rebuilt < live)) {
-            return Ok(Swap::Behind { live });
+        let (rebuilt, inputs): (Vec<i64>, _) = (row.try_get(0)?, inputs_of(&row, 1)?);
+        if let Some(row) = live {
+            let live = inputs.carry(&inputs_of(&row, 1)?, &row.try_get::<_, Vec<i64>>(0)?);
+            if rebuilt.iter().zip(&live).any(|(rebuilt, live)| rebuilt < live) {
+                return Ok(Swap::Behind { live });
+            }
         }
         replaced_by(&transaction, name, Slot::Rebuild).await?;
         forget(&transaction, name, Slot::Old).await?;
@@ -129,7 +129,7 @@ async fn shift(
     let places: [&(dyn ToSql + Sync); 4] = [&name.context.as_str(), &name.model, &from.name(), &to.name()];
     transaction.execute(MOVE_LETTERS, &places).await?;
     let Some(row) = transaction.query_opt(MOVE, &places).await? else { return Ok(None) };
-    for child in shape_of(&row, 2)?.children {
+    for child in shape_of(&row, 3)?.children {
         rename(transaction, &child_table(name, from, &child.name), &to.table(&of_child(name, &child.name))).await?;
     }
     lease_of(&row).map(Some)

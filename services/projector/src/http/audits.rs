@@ -3,13 +3,12 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use spina_core::Token;
 use spina_runtime::{ApiError, ApiJson, ApiPath, ApiQuery, ApiResult};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Served;
 use super::error::{from_command, from_store};
-use crate::project::{AuditError, Choice, Drift};
+use crate::project::{AuditError, Choice, Drift, token_before};
 
 /// Rows chosen from the log, and from the table, unless the query says otherwise.
 const KEYS: u32 = 100;
@@ -32,8 +31,10 @@ pub(super) struct Asked {
 /// What came of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Report {
-    /// How far the table was, as a token.
+    /// How far the table was with the events of its own context, as a token.
     checkpoint: String,
+    /// The same for each context that it reads, its own first.
+    checkpoints: Vec<String>,
     /// Rows that were compared.
     rows: usize,
     /// Rows that could not be folded anew: their sums leave the range in the order of the audit.
@@ -80,14 +81,14 @@ pub(super) async fn audit(
     let choice = Choice::Sample { keys, seed: asked.seed.unwrap_or(1) };
     let audit = served.draining.run_until_cancelled(auditor.audit(choice, asked.repair.unwrap_or(false))).await;
     let audited = audit.ok_or_else(|| ApiError::unavailable("the process is stopping", 1))?.map_err(from_audit)?;
-    let mut checkpoint = Token::start(handle.topic.clone());
-    for (partition, next) in (0..).zip(&audited.next_offsets).filter(|(_, next)| **next > 0) {
-        checkpoint.advance(partition, next - 1);
-    }
+    let part = |at| handle.inputs.part(at, &audited.next_offsets);
+    let tokens = handle.inputs.iter().enumerate().map(|(at, input)| token_before(&input.topic, part(at)).to_string());
+    let checkpoints: Vec<String> = tokens.collect();
     let view = |drift: Drift| DriftView { table: drift.table, log: drift.log };
     let drift = audited.drift.into_iter().map(view).collect();
     let (rows, unsure, repaired) = (audited.rows, audited.unsure, audited.mended);
-    Ok(ApiJson(Report { checkpoint: checkpoint.to_string(), rows, unsure, drift, repaired }))
+    let checkpoint = checkpoints.first().cloned().unwrap_or_default();
+    Ok(ApiJson(Report { checkpoint, checkpoints, rows, unsure, drift, repaired }))
 }
 
 fn from_audit(error: AuditError) -> ApiError {

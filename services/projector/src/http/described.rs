@@ -8,13 +8,13 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::{Components, OpenApi};
 
 use super::Description;
-use crate::project::Definition;
+use crate::project::{DefinedModel, Definition};
 
 /// The whole description.
 pub fn describe(definitions: &[Definition]) -> OpenApi {
     let mut document = Description::openapi();
     for definition in definitions {
-        for model in &definition.models {
+        for DefinedModel { model, .. } in &definition.models {
             add(&mut document, definition, model);
         }
     }
@@ -73,7 +73,7 @@ fn name_of(definition: &Definition, model: &str) -> ModelName {
 fn view(definition: &Definition, model: &Model) -> View {
     let own = View::of(&name_of(definition, model.name()), model.shape());
     model.joins().iter().fold(own, |view, join| {
-        let other = definition.models.iter().find(|other| other.name() == join.model);
+        let other = definition.models.iter().map(|other| &other.model).find(|other| other.name() == join.model);
         other.map_or(view.clone(), |other| view.join(&name_of(definition, other.name()), other.shape(), join))
     })
 }

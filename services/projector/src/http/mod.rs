@@ -36,7 +36,7 @@ const FOLLOWERS_MAX: usize = 256;
     info(
         title = "Spina projector",
         description = "Serves read models, and shows and steers the projections that fill them. A model reads the events \
-            of its context exactly once; `after` waits until it includes what an append's token names. Jobs replay events \
+            of its context, and of others that it names, exactly once; `after` waits until it includes what an append's token names. Jobs replay events \
             to a topic or an HTTP endpoint."
     ),
     paths(
@@ -101,7 +101,7 @@ pub struct Behind {
 
 impl Served {
     /// A model by the names in the path.
-    fn model(&self, context: &str, model: &str) -> ApiResult<(Arc<Handle>, Ends)> {
+    fn model(&self, context: &str, model: &str) -> ApiResult<(Arc<Handle>, Arc<[Ends]>)> {
         let unknown = || ApiError::not_found(format!("there is no model {context}/{model}; see /v1/projections"));
         let context = context.parse().map_err(|_| unknown())?;
         self.handles.get(&ModelName { context, model: model.to_owned() }).ok_or_else(unknown)

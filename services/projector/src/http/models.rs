@@ -31,7 +31,8 @@ const LIMIT: u32 = 100;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct After {
-    /// A token, as an append returns it: the answer includes the events up to it.
+    /// A token, as an append returns it: the answer includes the events up to it. Of a model that reads several contexts it
+    /// may be a token of any of them.
     after: Option<String>,
     /// How long to wait for that, at most 30000.
     timeout_ms: Option<u64>,
@@ -201,7 +202,8 @@ pub(super) fn cells(view: &View, key: &str) -> ApiResult<Vec<Cell>> {
     view.parse_key(&parts).map_err(from_query)
 }
 
-/// Waits until the model includes what the token names, and those that it joins.
+/// Waits until the model includes what the token names, and those that it joins. Of these only such count that read the
+/// token's topic.
 pub(super) async fn reach(
     served: &Served,
     handle: &Handle,
@@ -213,9 +215,13 @@ pub(super) async fn reach(
         after.parse().map_err(|error| ApiError::malformed("validation.query", format!("after: {error}")))?;
     let limit = timeout_ms.unwrap_or(TIMEOUT_MS).min(TIMEOUT_MS_MAX);
     let limit = Duration::from_millis(limit);
-    let others: Vec<_> = joined(served, handle).map(|(_, other)| other).collect();
-    let others = others.iter().map(|other| other.reach(&token, limit));
-    let (own, others) = tokio::join!(handle.reach(&token, limit), try_join_all(others));
+    let others = joined(served, handle).map(|(_, other)| other).filter(|other| other.reads(&token));
+    let others: Vec<_> = others.collect();
+    let all_others = try_join_all(others.iter().map(|other| other.reach(&token, limit)));
+    if !handle.reads(&token) && !others.is_empty() {
+        return all_others.await.map(|_| ()).map_err(from_wait);
+    }
+    let (own, others) = tokio::join!(handle.reach(&token, limit), all_others);
     own.and(others.map(|_| ())).map_err(from_wait)
 }
 

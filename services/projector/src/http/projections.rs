@@ -1,5 +1,8 @@
 //! The projections behind the models: how they are, and commands to them.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -8,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::Served;
 use super::error::from_command;
-use crate::project::{self, Command, Handle, behind};
+use crate::project::{self, Command, Handle, Mark, behind, fresh};
 
 /// A projection.
 #[derive(Debug, Serialize, ToSchema)]
@@ -19,9 +22,10 @@ pub(super) struct Projection {
     model: String,
     /// `starting`, `running`, `waiting` (a server does not answer), `paused`, `rebuild_needed`, `failed` or `superseded`.
     state: &'static str,
-    /// Token of the last records that the model includes.
+    /// Token of the last records of its own context that the model includes.
     checkpoint: String,
-    /// Offsets between the checkpoint and the stable end of the log; 0 exactly when there is nothing left to read.
+    /// Offsets between the checkpoint and the stable end of the log, of all inputs; 0 exactly when there is nothing left to
+    /// read.
     lag_records: i64,
     /// Whether the model includes everything that was committed when this was asked.
     caught_up: bool,
@@ -29,12 +33,28 @@ pub(super) struct Projection {
     parked_keys: usize,
     /// Events that are parked with them. The model does not include them.
     parked_events: i64,
+    /// How far it is with each context that it reads, its own first.
+    inputs: Vec<InputView>,
     /// Why it does not go on, if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<String>,
     /// The rebuild under way, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     rebuild: Option<Rebuild>,
+}
+
+/// How far a model is with the events of one context.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct InputView {
+    /// The topic of the events.
+    topic: String,
+    /// Token of the last records that the model includes.
+    checkpoint: String,
+    /// Offsets between the checkpoint and the stable end.
+    lag_records: i64,
+    /// When the latest event happened that the model has taken; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_time: Option<String>,
 }
 
 /// A rebuild.
@@ -74,15 +94,14 @@ pub(super) struct Accepted {
 #[utoipa::path(get, path = "/v1/projections", tag = "projections", responses((status = 200, body = Projections)))]
 pub(super) async fn list(State(served): State<Served>) -> ApiJson<Projections> {
     let mut projections = Vec::new();
-    let mut asked: Option<(String, std::sync::Arc<Vec<i64>>)> = None;
-    for (handle, ends) in served.handles.all() {
-        // Models are sorted by context: one look at the log for each topic.
-        let stable = match &asked {
-            Some((topic, stable)) if *topic == handle.topic => stable.clone(),
-            Some(_) | None => ends.fresh().await,
-        };
+    let mut asked = HashMap::<String, Arc<Vec<i64>>>::new();
+    for (handle, all) in served.handles.all() {
+        // One look at the log for each topic.
+        for ends in all.iter().filter(|ends| !asked.contains_key(ends.topic())).collect::<Vec<_>>() {
+            asked.insert(ends.topic().to_owned(), ends.fresh().await);
+        }
+        let stable: Vec<_> = all.iter().filter_map(|ends| asked.get(ends.topic()).cloned()).collect();
         projections.push(view(&handle, &stable));
-        asked = Some((handle.topic.clone(), stable));
     }
     ApiJson(Projections { projections })
 }
@@ -96,7 +115,7 @@ pub(super) async fn show(
     ApiPath((context, model)): ApiPath<(String, String)>,
 ) -> ApiResult<ApiJson<Projection>> {
     let (handle, ends) = served.model(&context, &model)?;
-    Ok(ApiJson(view(&handle, &ends.fresh().await)))
+    Ok(ApiJson(view(&handle, &fresh(&ends).await)))
 }
 
 /// Rebuild a model from the start of the log
@@ -152,11 +171,15 @@ pub(super) async fn command(
     Ok((StatusCode::ACCEPTED, ApiJson(Accepted { job })))
 }
 
-fn view(handle: &Handle, stable: &[i64]) -> Projection {
+fn view(handle: &Handle, stable: &[Arc<Vec<i64>>]) -> Projection {
     let status = handle.status();
-    let next_offsets = handle.next_offsets();
-    let known = !next_offsets.is_empty() && next_offsets.len() == stable.len();
-    let lag_records = if known { behind(&next_offsets, stable) } else { stable.iter().sum() };
+    let marks = handle.marks();
+    let is_known = |(mark, stable): (&Mark, &Arc<Vec<i64>>)| {
+        !mark.next_offsets.is_empty() && mark.next_offsets.len() == stable.len()
+    };
+    let known = marks.len() == stable.len() && marks.iter().zip(stable).all(is_known);
+    let inputs: Vec<_> = marks.iter().zip(stable).map(|(mark, stable)| view_input(mark, stable)).collect();
+    let lag_records = inputs.iter().map(|input| input.lag_records).sum();
     let (state, last_error) = match status.state {
         project::State::Starting => ("starting", None),
         project::State::Running => ("running", None),
@@ -170,17 +193,28 @@ fn view(handle: &Handle, stable: &[i64]) -> Projection {
         context: handle.name.context.to_string(),
         model: handle.name.model.clone(),
         state,
-        checkpoint: handle.token().to_string(),
+        checkpoint: inputs.first().map(|input| input.checkpoint.clone()).unwrap_or_default(),
         lag_records,
         caught_up: known && lag_records == 0,
         parked_keys: status.parked_keys,
         parked_events: status.parked_events,
+        inputs,
         last_error,
-        rebuild: status.rebuild.map(|rebuild| view_rebuild(rebuild, stable)),
+        rebuild: status.rebuild.map(|rebuild| view_rebuild(rebuild, handle, stable)),
     }
 }
 
-fn view_rebuild(rebuild: project::Rebuild, stable: &[i64]) -> Rebuild {
+fn view_input(mark: &Mark, stable: &[i64]) -> InputView {
+    let known = !mark.next_offsets.is_empty() && mark.next_offsets.len() == stable.len();
+    InputView {
+        topic: mark.topic.clone(),
+        checkpoint: mark.token().to_string(),
+        lag_records: if known { behind(&mark.next_offsets, stable) } else { stable.iter().sum() },
+        event_time: mark.event_time.map(|time| time.to_string()),
+    }
+}
+
+fn view_rebuild(rebuild: project::Rebuild, handle: &Handle, stable: &[Arc<Vec<i64>>]) -> Rebuild {
     let (state, last_error) = match rebuild.state {
         project::RebuildState::Waiting => ("waiting", None),
         project::RebuildState::Running => ("running", None),
@@ -193,7 +227,9 @@ fn view_rebuild(rebuild: project::Rebuild, stable: &[i64]) -> Rebuild {
     let done: i64 = rebuild.next_offsets.iter().sum();
     let (passed, time) = rebuild.pace;
     let rate = if time.is_zero() { 0.0 } else { passed as f64 / time.as_secs_f64() };
-    let left = behind(&rebuild.next_offsets, stable);
+    let left_of =
+        |(input, stable): (usize, &Arc<Vec<i64>>)| behind(handle.inputs.part(input, &rebuild.next_offsets), stable);
+    let left = stable.iter().enumerate().map(left_of).sum::<i64>();
     let running = state == "running" && rate > 0.0;
     let seconds_left = running.then(|| left as f64 / rate);
     Rebuild { state, done, total: done + left, rate, seconds_left, last_error }

@@ -22,7 +22,8 @@ use super::failure::Poison;
 pub struct Decoder {
     model: Arc<Model>,
     schemas: SchemaCache,
-    plans: HashMap<u32, Plan>,
+    /// By input, then by schema.
+    plans: Vec<HashMap<u32, Plan>>,
 }
 
 /// What to do with records of a schema.
@@ -33,7 +34,7 @@ enum Plan {
     Take(Option<FieldMask>),
 }
 
-/// Most plans kept; a topic has a few dozen schemas.
+/// Most plans kept of an input; a topic has a few dozen schemas.
 const PLANS_MAX: usize = 4096;
 
 /// Why a record did not become an event.
@@ -48,40 +49,45 @@ pub enum NotDecoded {
 impl Decoder {
     /// A decoder for the model's fields.
     pub fn new(model: Arc<Model>, schemas: SchemaCache) -> Self {
-        Self { model, schemas, plans: HashMap::new() }
+        let plans = model.inputs().iter().map(|_| HashMap::new()).collect();
+        Self { model, schemas, plans }
     }
 
-    /// The event of a record; `None` if the model does not look at its type.
-    pub async fn decode(&mut self, record: &Fetched) -> Result<Option<Recorded>, NotDecoded> {
+    /// The event of an input's record; `None` if the model does not look at its type.
+    pub async fn decode(&mut self, input: usize, record: &Fetched) -> Result<Option<Recorded>, NotDecoded> {
         let value = record.value.as_deref().ok_or_else(|| poison(DecodeError::NoValue))?;
         let (id, _) = frame::split(value).map_err(|error| poison(error.into()))?;
-        if !self.plans.contains_key(&id) {
-            self.plan(id).await?;
+        if self.known(input, id).is_none() {
+            self.plan(input, id).await?;
         }
-        match self.take(id, value, record) {
+        match self.take(input, id, value, record) {
             Err(DecodeError::UnknownSchema(id)) => {
                 // The cache is bounded and may have let go of it.
-                self.plan(id).await?;
-                self.take(id, value, record).map_err(poison)
+                self.plan(input, id).await?;
+                self.take(input, id, value, record).map_err(poison)
             }
             taken => taken.map_err(poison),
         }
     }
 
     /// Whether the model would look at the record; also if that cannot be told.
-    pub async fn looks_at(&mut self, record: &Fetched) -> Result<bool, ResolveError> {
+    pub async fn looks_at(&mut self, input: usize, record: &Fetched) -> Result<bool, ResolveError> {
         let Some((id, _)) = record.value.as_deref().and_then(|value| frame::split(value).ok()) else { return Ok(true) };
-        if !self.plans.contains_key(&id) {
-            match self.plan(id).await {
+        if self.known(input, id).is_none() {
+            match self.plan(input, id).await {
                 Err(NotDecoded::Registry(error)) => return Err(error),
                 Err(NotDecoded::Poison(_)) | Ok(()) => {}
             }
         }
-        Ok(!matches!(self.plans.get(&id), Some(Plan::Skip)))
+        Ok(!matches!(self.known(input, id), Some(Plan::Skip)))
     }
 
-    fn take(&self, id: u32, value: &[u8], record: &Fetched) -> Result<Option<Recorded>, DecodeError> {
-        let Some(Plan::Take(mask)) = self.plans.get(&id) else { return Ok(None) };
+    fn known(&self, input: usize, id: u32) -> Option<&Plan> {
+        self.plans.get(input)?.get(&id)
+    }
+
+    fn take(&self, input: usize, id: u32, value: &[u8], record: &Fetched) -> Result<Option<Recorded>, DecodeError> {
+        let Some(Plan::Take(mask)) = self.known(input, id) else { return Ok(None) };
         let headers: &Headers = &record.headers;
         let (topic, key) = (record.topic.as_ref(), record.key.as_deref());
         let opened = open(topic, record.partition, record.offset, key, Some(value), headers, &self.schemas)?;
@@ -91,23 +97,26 @@ impl Decoder {
         }))
     }
 
-    async fn plan(&mut self, id: u32) -> Result<(), NotDecoded> {
+    async fn plan(&mut self, input: usize, id: u32) -> Result<(), NotDecoded> {
         let shape = match self.schemas.resolve(id).await {
             Ok(shape) => shape,
             Err(error) if error.is_transient() => return Err(NotDecoded::Registry(error)),
             Err(error) => return Err(NotDecoded::Poison(Poison::Schema(error.to_string()))),
         };
-        if self.plans.len() >= PLANS_MAX {
-            self.plans.clear();
-        }
         let reading = self.schemas.known(id).and_then(|known| known.reading);
-        self.plans.insert(id, self.plan_of(&shape, reading.as_deref()));
+        let plan = self.plan_of(input, &shape, reading.as_deref());
+        let Some(plans) = self.plans.get_mut(input) else { return Ok(()) };
+        if plans.len() >= PLANS_MAX {
+            plans.clear();
+        }
+        plans.insert(id, plan);
         Ok(())
     }
 
-    fn plan_of(&self, shape: &Shape, reading: Option<&Reading>) -> Plan {
+    fn plan_of(&self, input: usize, shape: &Shape, reading: Option<&Reading>) -> Plan {
         let name = reading.and_then(Reading::name).unwrap_or(shape.name());
-        let Some(wanted) = self.model.wants(name) else { return Plan::Skip };
+        let input = self.model.inputs().get(input);
+        let Some(wanted) = input.and_then(|input| input.wants(name)) else { return Plan::Skip };
         let nothing = BTreeSet::new();
         let needs = reading.map_or(Some(&nothing), Reading::needs);
         match (wanted, needs) {

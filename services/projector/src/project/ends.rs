@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::future::join_all;
 use spina_log::Admin;
 use spina_runtime::shutdown::sleep;
 use tokio::sync::watch;
@@ -32,6 +33,11 @@ impl Ends {
         self.admin.get_or_init(|| admin);
     }
 
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// As they were known last; empty before the first answer.
     pub fn last(&self) -> Arc<Vec<i64>> {
         self.stable.borrow().clone()
@@ -47,14 +53,20 @@ impl Ends {
         }
         self.last()
     }
+}
 
-    /// Keeps them known, and calls `then` each time.
-    pub async fn watch(self, stopping: CancellationToken, then: impl Fn(&[i64])) -> anyhow::Result<()> {
-        loop {
-            then(&self.fresh().await);
-            if !sleep(&stopping, INTERVAL).await {
-                return Ok(());
-            }
+/// The ends of several topics as they are now, in their order.
+pub async fn fresh(all: &[Ends]) -> Vec<Arc<Vec<i64>>> {
+    join_all(all.iter().map(Ends::fresh)).await
+}
+
+/// Keeps the ends of topics known, and calls `then` each time.
+pub async fn watch(all: Vec<Ends>, stopping: CancellationToken, then: impl Fn()) -> anyhow::Result<()> {
+    loop {
+        fresh(&all).await;
+        then();
+        if !sleep(&stopping, INTERVAL).await {
+            return Ok(());
         }
     }
 }

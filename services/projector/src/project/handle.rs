@@ -6,13 +6,14 @@ use std::time::Duration;
 use spina_core::{Join, ModelShape, Token};
 use spina_runtime::{Condition, Readiness};
 use spina_store::dead_letters::Decision;
-use spina_store::read_model::ModelName;
+use spina_store::read_model::{Input, Inputs, ModelName};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::audit::Auditor;
 use super::ends::behind;
 use super::feed::Feed;
 use super::fill::{Errand, Mend, Order, Settled};
+use super::mark::Mark;
 use super::status::{Progress, Rebuild, RebuildState, State, Status};
 use crate::metrics::ModelMetrics;
 
@@ -79,8 +80,8 @@ pub enum Request {
 pub struct Handle {
     /// Its name.
     pub name: ModelName,
-    /// The topic that it reads.
-    pub topic: String,
+    /// The topics that it reads, that of its own context first.
+    pub inputs: Inputs,
     /// What is read of other models' rows with its own.
     pub joins: Vec<Join>,
     /// What is counted about it.
@@ -100,7 +101,7 @@ impl Handle {
     /// A model that is starting, and where its commands come out.
     pub fn new(
         name: ModelName,
-        topic: String,
+        inputs: Inputs,
         joins: Vec<Join>,
         metrics: ModelMetrics,
         readiness: Readiness,
@@ -113,7 +114,7 @@ impl Handle {
         let feed = Arc::default();
         let auditor = OnceLock::new();
         let handle =
-            Self { name, topic, joins, metrics, feed, auditor, readiness, status, progress, shape, requests: sender };
+            Self { name, inputs, joins, metrics, feed, auditor, readiness, status, progress, shape, requests: sender };
         handle.set_state(State::Starting);
         (Arc::new(handle), requests)
     }
@@ -123,9 +124,20 @@ impl Handle {
         self.status.borrow().clone()
     }
 
-    /// How far the live table is.
+    /// How far the live table is, over all inputs.
     pub fn next_offsets(&self) -> Vec<i64> {
         self.progress.borrow().next_offsets.clone()
+    }
+
+    /// How far the live table is, for each input.
+    pub fn marks(&self) -> Vec<Mark> {
+        let Progress { next_offsets, event_times } = self.progress.borrow().clone();
+        let mark = |(at, input): (usize, &Input)| Mark {
+            next_offsets: self.inputs.part(at, &next_offsets).to_vec(),
+            topic: input.topic.clone(),
+            event_time: event_times.get(at).copied().flatten(),
+        };
+        self.inputs.iter().enumerate().map(mark).collect()
     }
 
     /// The live table's columns; `None` before the model was taken over.
@@ -174,8 +186,8 @@ impl Handle {
     }
 
     /// States how far the live table is. Whoever waits for a token that it passes goes on.
-    pub fn set_progress(&self, next_offsets: &[i64]) {
-        self.progress.send_replace(Progress { next_offsets: next_offsets.to_vec() });
+    pub fn set_progress(&self, progress: Progress) {
+        self.progress.send_replace(progress);
     }
 
     /// How far the live table is, as it goes on.
@@ -195,23 +207,13 @@ impl Handle {
         *self.shape.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(shape));
     }
 
-    /// The last record that the live table includes, as a token.
-    pub fn token(&self) -> Token {
-        let mut token = Token::start(self.topic.clone());
-        for (partition, next) in (0..).zip(self.next_offsets()) {
-            if next > 0 {
-                token.advance(partition, next - 1);
-            }
-        }
-        token
-    }
-
-    /// Notes the ends of the log in the metrics.
-    pub fn note_ends(&self, stable: &[i64]) {
-        self.metrics.lag.set(behind(&self.next_offsets(), stable));
+    /// Notes the ends of the log, by input, in the metrics.
+    pub fn note_ends(&self, stable: &[Arc<Vec<i64>>]) {
+        let lag = self.marks().iter().zip(stable).map(|(mark, stable)| behind(&mark.next_offsets, stable)).sum();
+        self.metrics.lag.set(lag);
         if let Some(rebuild) = self.status().rebuild {
             self.metrics.rebuild_done.set(rebuild.next_offsets.iter().sum());
-            self.metrics.rebuild_total.set(stable.iter().sum());
+            self.metrics.rebuild_total.set(stable.iter().flat_map(|stable| stable.iter()).sum());
         }
     }
 
@@ -238,19 +240,22 @@ impl Handle {
         self.requests.send(Request::Run(Errand::Rows(mend))).await.map_err(gone)
     }
 
-    /// Waits until the live table includes what the token names.
+    /// Whether it reads the token's topic.
+    pub fn reads(&self, token: &Token) -> bool {
+        self.inputs.position(token.topic()).is_some()
+    }
+
+    /// Waits until the live table includes what the token names. Other inputs than the token's are not waited for.
     pub async fn reach(&self, token: &Token, limit: Duration) -> Result<(), WaitError> {
-        if token.topic() != self.topic {
-            return Err(WaitError::NotOurs(format!(
-                "the token is of {}, the model reads {}",
-                token.topic(),
-                self.topic
-            )));
-        }
+        let Some(input) = self.inputs.position(token.topic()) else {
+            let topics: Vec<&str> = self.inputs.iter().map(|input| input.topic.as_str()).collect();
+            let message = format!("the token is of {}, the model reads {}", token.topic(), topics.join(", "));
+            return Err(WaitError::NotOurs(message));
+        };
         let (mut progress, mut status) = (self.progress.subscribe(), self.status.subscribe());
         let waiting = async {
             loop {
-                if included(token, &progress.borrow_and_update().next_offsets)? {
+                if included(token, self.inputs.part(input, &progress.borrow_and_update().next_offsets))? {
                     return Ok(());
                 }
                 stopped(&status.borrow_and_update().state)?;
@@ -265,6 +270,7 @@ impl Handle {
     }
 }
 
+/// Whether the input's offsets have passed what the token names.
 fn included(token: &Token, next_offsets: &[i64]) -> Result<bool, WaitError> {
     if next_offsets.is_empty() {
         return Ok(false);
@@ -289,13 +295,21 @@ fn stopped(state: &State) -> Result<(), WaitError> {
 
 #[cfg(test)]
 mod tests {
+    use spina_core::Timestamp;
+
     use super::*;
     use crate::metrics::ProjectorMetrics;
 
     fn handle() -> Arc<Handle> {
         let name = ModelName { context: "flights".parse().unwrap(), model: "m".to_owned() };
         let metrics = ProjectorMetrics::new(&spina_runtime::Metrics::new("projector", "0")).of(&name);
-        Handle::new(name, "flights.events.v1".to_owned(), Vec::new(), metrics, Readiness::new()).0
+        let input = |topic: &str| Input { topic: topic.to_owned(), partitions: 2 };
+        let inputs = Inputs::of(vec![input("flights.events.v1"), input("booking.events.v1")]);
+        Handle::new(name, inputs, Vec::new(), metrics, Readiness::new()).0
+    }
+
+    fn at(next_offsets: &[i64]) -> Progress {
+        Progress { next_offsets: next_offsets.to_vec(), event_times: vec![None, Timestamp::from_micros(1)] }
     }
 
     fn token(text: &str) -> Token {
@@ -307,20 +321,32 @@ mod tests {
         let handle = handle();
         let limit = Duration::from_secs(1);
         assert_eq!(handle.reach(&token("flights.events.v1:1:7"), limit).await, Err(WaitError::TimedOut));
-        handle.set_progress(&[0, 7]);
+        handle.set_progress(at(&[0, 7, 0, 0]));
         assert_eq!(handle.reach(&token("flights.events.v1:1:7"), limit).await, Err(WaitError::TimedOut));
         assert_eq!(handle.reach(&token("flights.events.v1:1:6"), limit).await, Ok(()));
         let waiting = Arc::clone(&handle);
         let reached = async move { waiting.reach(&token("flights.events.v1:0:0,1:7"), limit).await };
-        let (reached, ()) = tokio::join!(reached, async { handle.set_progress(&[1, 8]) });
+        let (reached, ()) = tokio::join!(reached, async { handle.set_progress(at(&[1, 8, 0, 0])) });
         assert_eq!(reached, Ok(()));
-        assert_eq!(handle.token().to_string(), "flights.events.v1:0:0,1:7");
+        assert_eq!(handle.marks()[0].token().to_string(), "flights.events.v1:0:0,1:7");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_waits_for_its_own_input_only() {
+        let (handle, limit) = (handle(), Duration::from_secs(1));
+        handle.set_progress(at(&[0, 0, 0, 3]));
+        assert_eq!(handle.reach(&token("booking.events.v1:1:2"), limit).await, Ok(()));
+        assert_eq!(handle.reach(&token("booking.events.v1:1:3"), limit).await, Err(WaitError::TimedOut));
+        assert_eq!(handle.reach(&token("flights.events.v1:1:2"), limit).await, Err(WaitError::TimedOut));
+        let marks = handle.marks();
+        assert_eq!(marks[1].token().to_string(), "booking.events.v1:1:2");
+        assert_eq!((marks[0].event_time, marks[1].event_time), (None, Timestamp::from_micros(1)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_a_model_that_does_not_go_on() {
         let handle = handle();
-        handle.set_progress(&[0]);
+        handle.set_progress(at(&[0, 0, 0, 0]));
         let limit = Duration::from_secs(1);
         for (text, part) in [("other.events.v1:0:0", "other.events.v1"), ("flights.events.v1:3:0", "no partition 3")] {
             let refused = handle.reach(&token(text), limit).await.unwrap_err();

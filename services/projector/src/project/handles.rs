@@ -8,8 +8,8 @@ use spina_store::read_model::ModelName;
 use super::ends::Ends;
 use super::handle::Handle;
 
-/// A model, and the ends of the log it reads.
-type Known = (Arc<Handle>, Ends);
+/// A model, and the ends of the topics that it reads, by input.
+type Known = (Arc<Handle>, Arc<[Ends]>);
 
 /// All models of the process by name. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +19,7 @@ pub struct Handles {
 
 impl Handles {
     /// Makes a model known.
-    pub fn add(&self, handle: Arc<Handle>, ends: Ends) {
+    pub fn add(&self, handle: Arc<Handle>, ends: Arc<[Ends]>) {
         self.lock().insert(handle.name.clone(), (handle, ends));
     }
 

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use spina_codec::{Readings, schema_files};
 use spina_core::ContextName;
+use spina_log::names;
 use spina_rules::context::ContextDef;
-use spina_rules::projection::{Model, compile};
+use spina_rules::event_shape::EventShape;
+use spina_rules::projection::{ContextEvents, Model, compile, contexts_named};
 use spina_rules::source::Source;
+use spina_store::read_model::{Input, Inputs};
 
 /// The file of a context's models within its folder.
 const FILE: &str = "projections.yaml";
@@ -21,7 +24,16 @@ pub struct Definition {
     /// Number of partitions of its topics.
     pub partitions: usize,
     /// Its models.
-    pub models: Vec<Arc<Model>>,
+    pub models: Vec<DefinedModel>,
+}
+
+/// A model, and the topics that it reads.
+#[derive(Debug)]
+pub struct DefinedModel {
+    /// The model.
+    pub model: Arc<Model>,
+    /// The topics, in the order of the model's inputs.
+    pub inputs: Inputs,
 }
 
 /// Reads every context that has models. A mistake anywhere is an error that names file, line and column.
@@ -37,29 +49,58 @@ pub fn load(
         if !path.exists() {
             continue;
         }
-        let files = schema_files::load(schemas_dir, &def.name).context("read the schemas")?;
-        let mut events = Vec::new();
-        for (_, event) in def.events() {
-            let record = def.record_name(event);
-            let file = files.iter().find(|file| file.full_name == record);
-            let file = file.with_context(|| format!("no schema file defines {record}"))?;
-            events.push(file.shape.outline());
-        }
-        let models = compile(&Source::read(&path)?, &events)?;
+        let source = Source::read(&path)?;
+        let named = contexts_named(&source)?;
+        let others = contexts.iter().filter(|other| other.name != def.name && named.contains(other.name.as_str()));
+        let of = |other: &ContextDef| {
+            Ok(ContextEvents { context: other.name.to_string(), events: events_of(schemas_dir, other)? })
+        };
+        let others = others.map(of).collect::<anyhow::Result<Vec<_>>>()?;
+        let models = compile(&source, &events_of(schemas_dir, def)?, &others)?;
+        let defined = models.into_iter().map(|model| defined(model, def, contexts, readings));
         definitions.push(Definition {
-            partitions: usize::try_from(def.partitions.value).context("count the partitions")?,
+            partitions: partitions_of(def)?,
             context: def.name.clone(),
-            models: models.into_iter().map(|model| Arc::new(read_as(model, &def.name, readings))).collect(),
+            models: defined.collect::<anyhow::Result<_>>()?,
         });
     }
     Ok(definitions)
 }
 
-/// The model over the events that it looks at, as upcasters give them.
-fn read_as(model: Model, context: &ContextName, readings: &Readings) -> Model {
-    let events: Vec<&str> = model.events().map(|(event, _)| event).collect();
-    let fingerprint = readings.fingerprint(context, &events);
-    model.reading(&fingerprint)
+fn events_of(schemas_dir: &Path, def: &ContextDef) -> anyhow::Result<Vec<EventShape>> {
+    let files = schema_files::load(schemas_dir, &def.name).context("read the schemas")?;
+    let mut events = Vec::new();
+    for (_, event) in def.events() {
+        let record = def.record_name(event);
+        let file = files.iter().find(|file| file.full_name == record);
+        let file = file.with_context(|| format!("no schema file defines {record}"))?;
+        events.push(file.shape.outline());
+    }
+    Ok(events)
+}
+
+fn partitions_of(def: &ContextDef) -> anyhow::Result<usize> {
+    usize::try_from(def.partitions.value).context("count the partitions")
+}
+
+/// The model over the events that it looks at, as upcasters give them, and the topics that have them.
+fn defined(
+    mut model: Model,
+    own: &ContextDef,
+    contexts: &[ContextDef],
+    readings: &Readings,
+) -> anyhow::Result<DefinedModel> {
+    let mut inputs = Vec::new();
+    for at in 0..model.inputs().len() {
+        let input = &model.inputs()[at];
+        let other = |name: &str| contexts.iter().find(|def| def.name.as_str() == name);
+        let def = input.context().map_or(Some(own), other).context("find a context that a model reads")?;
+        let events: Vec<&str> = input.events().map(|(event, _)| event).collect();
+        let fingerprint = readings.fingerprint(&def.name, &events);
+        inputs.push(Input { topic: names::events_topic(&def.name), partitions: partitions_of(def)? });
+        model = model.reading(&fingerprint);
+    }
+    Ok(DefinedModel { model: Arc::new(model), inputs: Inputs::of(inputs) })
 }
 
 #[cfg(test)]
@@ -72,7 +113,7 @@ mod tests {
         let contexts = spina_rules::context::load_all(&root.join("topology")).unwrap();
         let definitions = load(&root.join("topology"), &root.join("schemas"), &contexts, &Readings::default()).unwrap();
         let flights = definitions.iter().find(|def| def.context.as_str() == "flights").unwrap();
-        let names: Vec<_> = flights.models.iter().map(|model| model.name()).collect();
+        let names: Vec<_> = flights.models.iter().map(|defined| defined.model.name()).collect();
         assert_eq!(names, ["flight_status", "carrier_punctuality", "airport_day", "aircraft"]);
     }
 }

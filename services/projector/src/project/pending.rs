@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use spina_core::change::MergeError;
-use spina_core::{Batch, Change};
+use spina_core::{Batch, Change, Timestamp};
 use spina_store::dead_letters::{LetterChanges, NewLetter, Place};
 use tokio::time::Instant;
 
@@ -19,8 +19,10 @@ const PAUSES: [(usize, Duration); 3] =
 #[derive(Debug)]
 pub struct Pending {
     batch: Batch,
-    /// Next offset to read by partition, after this batch.
+    /// Next offset to read by partition, after this batch. Partitions of all inputs are numbered through.
     next_offsets: Vec<i64>,
+    /// When the latest event happened that the table has taken, by input.
+    event_times: Vec<Option<Timestamp>>,
     letters: LetterChanges,
     records: usize,
     /// The record whose changes are all that is in it.
@@ -32,33 +34,46 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Nothing yet, from these offsets on. Every partition counts as behind until its end is seen.
-    pub fn from(next_offsets: Vec<i64>) -> Self {
+    /// Nothing yet, from there on. Every partition counts as behind until its end is seen.
+    pub fn from(next_offsets: Vec<i64>, event_times: Vec<Option<Timestamp>>) -> Self {
         let behind = (0..next_offsets.len()).collect();
         let (batch, letters) = (Batch::default(), LetterChanges::default());
-        Self { batch, letters, next_offsets, records: 0, only: None, bytes: 0, moved: false, behind }
+        Self { batch, letters, next_offsets, event_times, records: 0, only: None, bytes: 0, moved: false, behind }
     }
 
     /// Adds what a record changes; it may be nothing. After an error the batch holds half of it.
-    pub fn add(&mut self, place: Place, bytes: usize, changes: Vec<Change>) -> Result<(), MergeError> {
-        self.pass(place, bytes);
-        self.only = (self.records == 1).then_some(place);
+    pub fn add(
+        &mut self,
+        partition: usize,
+        place: &Place,
+        bytes: usize,
+        changes: Vec<Change>,
+    ) -> Result<(), MergeError> {
+        self.pass(partition, place.offset, bytes);
+        self.only = (self.records == 1).then(|| place.clone());
         changes.into_iter().try_for_each(|change| self.batch.add(change))
     }
 
     /// Adds a record that changes nothing.
-    pub fn pass(&mut self, (partition, offset): Place, bytes: usize) {
+    pub fn pass(&mut self, partition: usize, offset: i64, bytes: usize) {
         self.records += 1;
         self.only = None;
         self.bytes += bytes;
-        if let Some(index) = self.advance(partition, offset + 1) {
-            self.behind.insert(index);
+        self.advance(partition, offset + 1);
+        self.behind.insert(partition);
+    }
+
+    /// Notes when an event of an input happened that was added.
+    pub fn happened(&mut self, input: usize, time: Timestamp) {
+        if self.event_times.len() <= input {
+            self.event_times.resize(input + 1, None);
         }
+        self.event_times[input] = self.event_times[input].max(Some(time));
     }
 
     /// Adds a record that is parked.
-    pub fn park(&mut self, letter: NewLetter) {
-        self.pass(letter.record.place, letter.record.value.as_ref().map_or(0, Vec::len));
+    pub fn park(&mut self, partition: usize, letter: NewLetter) {
+        self.pass(partition, letter.record.place.offset, letter.record.value.as_ref().map_or(0, Vec::len));
         self.letters.parked.push(letter);
     }
 
@@ -73,20 +88,16 @@ impl Pending {
     }
 
     /// Notes that everything before `next_offset` was seen, and that nothing follows for now.
-    pub fn end(&mut self, partition: i32, next_offset: i64) {
-        if let Some(index) = self.advance(partition, next_offset) {
-            self.behind.remove(&index);
-        }
+    pub fn end(&mut self, partition: usize, next_offset: i64) {
+        self.advance(partition, next_offset);
+        self.behind.remove(&partition);
     }
 
-    fn advance(&mut self, partition: i32, next_offset: i64) -> Option<usize> {
-        let index = usize::try_from(partition).ok()?;
-        let known = self.next_offsets.get_mut(index)?;
-        if next_offset > *known {
+    fn advance(&mut self, partition: usize, next_offset: i64) {
+        if let Some(known) = self.next_offsets.get_mut(partition).filter(|known| next_offset > **known) {
             *known = next_offset;
             self.moved = true;
         }
-        Some(index)
     }
 
     /// Whether there is nothing to write.
@@ -116,11 +127,12 @@ impl Pending {
             batch: std::mem::take(&mut self.batch),
             letters: std::mem::take(&mut self.letters),
             records: self.records,
-            only: self.only,
+            only: self.only.take(),
             next_offsets: self.next_offsets.clone(),
+            event_times: self.event_times.clone(),
             at_end: self.at_end(),
         };
-        (self.records, self.only, self.bytes, self.moved) = (0, None, 0, false);
+        (self.records, self.bytes, self.moved) = (0, 0, false);
         gathered
     }
 }
@@ -138,6 +150,8 @@ pub struct Gathered {
     pub only: Option<Place>,
     /// Next offsets after it.
     pub next_offsets: Vec<i64>,
+    /// When the latest event happened that the table has taken after it, by input.
+    pub event_times: Vec<Option<Timestamp>>,
     /// Whether it reaches the end of the log as it was then.
     pub at_end: bool,
 }
@@ -146,11 +160,25 @@ pub struct Gathered {
 mod tests {
     use super::*;
 
+    fn place(offset: i64) -> Place {
+        Place { topic: "flights.events.v1".into(), partition: 0, offset }
+    }
+
+    #[test]
+    fn the_latest_time_of_each_input_is_kept() {
+        let at = |micros| Timestamp::from_micros(micros).unwrap();
+        let mut pending = Pending::from(vec![0, 0], vec![Some(at(5))]);
+        pending.happened(0, at(3));
+        pending.happened(1, at(4));
+        pending.happened(1, at(2));
+        assert_eq!(pending.take().event_times, [Some(at(5)), Some(at(4))]);
+    }
+
     #[test]
     fn the_checkpoint_follows_records_and_ends() {
-        let mut pending = Pending::from(vec![5, 0]);
+        let mut pending = Pending::from(vec![5, 0], vec![]);
         assert!(pending.is_empty() && !pending.at_end());
-        pending.add((0, 7), 10, vec![]).unwrap();
+        pending.add(0, &place(7), 10, vec![]).unwrap();
         pending.end(1, 0);
         assert!(!pending.is_empty() && !pending.at_end());
         // A transaction's marker takes an offset: the end is one further than the last record says.
@@ -160,24 +188,24 @@ mod tests {
         assert!(pending.is_empty());
         pending.end(0, 9);
         assert!(pending.is_empty(), "an end that is known already is nothing to write");
-        pending.add((1, 0), 10, vec![]).unwrap();
+        pending.add(1, &place(0), 10, vec![]).unwrap();
         assert!(!pending.at_end());
     }
 
     #[test]
     fn the_pause_before_a_batch_depends_on_its_size() {
-        let mut pending = Pending::from(vec![0]);
+        let mut pending = Pending::from(vec![0], vec![]);
         let now = Instant::now();
         for offset in 0..4_000 {
             let millis =
                 [(2_000, 250), (100, 40), (0, 10)].into_iter().find(|(records, _)| offset >= *records).unwrap().1;
             assert_eq!(pending.due(now, usize::MAX), now + Duration::from_millis(millis));
-            pending.add((0, offset), 10, vec![]).unwrap();
+            pending.add(0, &place(offset), 10, vec![]).unwrap();
         }
         assert_eq!(pending.due(now, 4_000), now, "a full one is written at once");
         pending.take();
         assert_eq!(pending.due(now, 4_000), now + Duration::from_millis(10));
-        pending.add((0, 4_000), BYTES_MAX, vec![]).unwrap();
+        pending.add(0, &place(4_000), BYTES_MAX, vec![]).unwrap();
         assert!(pending.is_full(4_000));
     }
 }

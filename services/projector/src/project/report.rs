@@ -14,8 +14,8 @@ use super::status::{Rebuild, RebuildState, State};
 pub struct LiveReport(pub Arc<Handle>);
 
 impl Report for LiveReport {
-    fn stored(&mut self, next_offsets: &[i64]) {
-        self.0.set_progress(next_offsets);
+    fn stored(&mut self, lease: &Lease) {
+        self.0.set_progress(lease.into());
         if matches!(self.0.status().state, State::Waiting(_)) {
             self.0.set_state(State::Running);
         }
@@ -35,7 +35,7 @@ impl Report for LiveReport {
 pub struct Silent;
 
 impl Report for Silent {
-    fn stored(&mut self, _next_offsets: &[i64]) {}
+    fn stored(&mut self, _lease: &Lease) {}
 
     fn waiting(&mut self, _cause: String) {}
 
@@ -56,17 +56,17 @@ impl RebuildReport {
         let (passed, time) = known.map_or((0, Duration::ZERO), |rebuild| rebuild.pace);
         let first = lease.next_offsets.iter().sum::<i64>() - passed;
         let mut report = Self { handle, began: Instant::now() - time, first };
-        report.stored(&lease.next_offsets);
+        report.stored(lease);
         report
     }
 }
 
 impl Report for RebuildReport {
-    fn stored(&mut self, next_offsets: &[i64]) {
-        let passed = next_offsets.iter().sum::<i64>() - self.first;
+    fn stored(&mut self, lease: &Lease) {
+        let passed = lease.next_offsets.iter().sum::<i64>() - self.first;
         self.handle.set_rebuild(Rebuild {
             state: RebuildState::Running,
-            next_offsets: next_offsets.to_vec(),
+            next_offsets: lease.next_offsets.clone(),
             pace: (passed, self.began.elapsed()),
         });
     }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use spina_core::Timestamp;
+use spina_store::read_model::Lease;
+
 /// How a model is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -67,6 +70,14 @@ pub struct Status {
 /// How far the live table is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Next offset to read, by partition; empty before the model was taken over.
+    /// Next offset to read, by partition, over all inputs; empty before the model was taken over.
     pub next_offsets: Vec<i64>,
+    /// When the latest event happened that the table has taken, by input; shorter where that is not known.
+    pub event_times: Vec<Option<Timestamp>>,
+}
+
+impl From<&Lease> for Progress {
+    fn from(lease: &Lease) -> Self {
+        Self { next_offsets: lease.next_offsets.clone(), event_times: lease.event_times.clone() }
+    }
 }

@@ -139,7 +139,6 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
         files.problems.extend(intake::add(&mut files.desired, context, &records));
         files.problems.extend(unique::add(&mut files.desired, context, &schemas));
         files.problems.extend(published::add(&mut files.desired, context, &events, &schemas));
-        files.problems.extend(projections::add(&mut files.desired, context, topology_dir, &events));
         let (declared, found) = connectors::declared(context, topology_dir);
         files.desired.connectors.extend(declared);
         files.problems.extend(found);
@@ -147,6 +146,10 @@ pub fn read(topology_dir: &Path, schemas_dir: &Path) -> Files {
         let outlines = |schemas: &[Arc<Schema>]| schemas.iter().map(|schema| schema.shape.outline()).collect();
         let outlined = Shapes { events: outlines(&events), commands: outlines(&commands) };
         known.insert(context.name.clone(), outlined);
+    }
+    let all = projections::Contexts { defs: &contexts, known: &known };
+    for context in &contexts {
+        files.problems.extend(projections::add(&mut files.desired, context, topology_dir, &all));
     }
     files.problems.extend(correlation::add(&mut files.desired, topology_dir, &schemas, &known));
     sagas::add(&mut files, topology_dir, &schemas, &known);

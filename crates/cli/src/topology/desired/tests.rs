@@ -162,6 +162,35 @@ fn read_models_must_compile_against_the_schemas() {
 }
 
 #[test]
+fn read_models_may_name_events_of_other_contexts() {
+    let folder = Folder::new();
+    folder.write(
+        "topology/weather/context.yaml",
+        "context: weather\npartitions: 2\naggregates:\n  place:\n    events: [Snowed]\n",
+    );
+    let fields = r#"[{"name": "centimetres", "type": "int", "doc": "How deep."}]"#;
+    let snowed = format!(
+        r#"{{"type": "record", "name": "Snowed", "namespace": "weather", "doc": "It snowed.", "fields": {fields}}}"#
+    );
+    folder.write("schemas/weather/Snowed.avsc", &snowed);
+    let model = |event: &str, field: &str| {
+        format!(
+            "models:\n  m:\n    key: {{ place: event.key }}\n    on:\n      FlightLanded: {{ count: [landed] }}\n      {event}: {{ max: {{ deepest: data.{field} }} }}\n"
+        )
+    };
+    folder.write("topology/flights/projections.yaml", &model("weather.Snowed", "centimetres"));
+    assert_eq!(folder.problems(), "");
+    for (event, field, told) in [
+        ("weather.Rained", "centimetres", "projections.yaml:6:7: context weather has no event `Rained`, it has Snowed"),
+        ("wether.Snowed", "centimetres", "projections.yaml:6:7: there is no other context `wether`"),
+        ("weather.Snowed", "depth", "projections.yaml:6:41: Snowed has no field `depth`, it has centimetres"),
+    ] {
+        folder.write("topology/flights/projections.yaml", &model(event, field));
+        assert!(folder.problems().contains(told), "{}", folder.problems());
+    }
+}
+
+#[test]
 fn a_read_model_of_an_event_without_schema_is_not_a_second_problem() {
     let folder = Folder::new();
     fs::remove_file(folder.path("schemas/flights/FlightLanded.avsc")).unwrap();

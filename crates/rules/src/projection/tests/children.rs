@@ -34,7 +34,7 @@ fn one_event_changes_a_row_and_its_children() {
     let legs = &shape.child("legs").unwrap().shape;
     assert_eq!(legs.seen().map(|(name, _)| name).collect::<Vec<_>>(), ["stream", "day", "departed", "delay"]);
     assert_eq!(model.child_doc(0), "Flown legs.");
-    let project = |name: &str, data| model.project(&event(name, "flight-1", 1, 0, data)).unwrap();
+    let project = |name: &str, data| model.project(0, &event(name, "flight-1", 1, 0, data)).unwrap();
     let key = vec![Cell::Text("flight-1".into())];
     let child = |table, child: &str, upsert| {
         let change = ChildChange { table, key: vec![Cell::Text(child.into())], upsert };
@@ -48,7 +48,7 @@ fn one_event_changes_a_row_and_its_children() {
     assert_eq!(project("Departed", data(1, None)), [own], "a child needs a whole key too");
     let landed = child(0, "2013-01-01", Some(vec![(1, Op::Set(Cell::Long(-1)))]));
     assert_eq!(project("Landed", data(-1, day)), [landed, child(1, "Rome", None)]);
-    let poison = model.project(&event("Landed", "flight-1", 1, 0, data(1, Some("someday")))).unwrap_err();
+    let poison = model.project(0, &event("Landed", "flight-1", 1, 0, data(1, Some("someday")))).unwrap_err();
     assert!(poison.to_string().contains("column day"), "{poison}");
 }
 
@@ -56,9 +56,9 @@ fn one_event_changes_a_row_and_its_children() {
 fn a_model_needs_the_fields_of_its_children_too() {
     let model = load(LEGS).unwrap().remove(0);
     let some = |names: &[&str]| Some(WantedFields::Some(names.iter().map(|name| (*name).to_owned()).collect()));
-    assert_eq!(model.wants("Departed").cloned(), some(&["day", "delay", "tail"]));
-    assert_eq!(model.wants("Landed").cloned(), some(&["day", "delay", "place"]));
-    assert_eq!(model.events().count(), 2);
+    assert_eq!(model.inputs()[0].wants("Departed").cloned(), some(&["day", "delay", "tail"]));
+    assert_eq!(model.inputs()[0].wants("Landed").cloned(), some(&["day", "delay", "place"]));
+    assert_eq!(model.inputs()[0].events().count(), 2);
 }
 
 #[test]

@@ -9,16 +9,16 @@ use super::*;
 
 /// A table that knows nothing of merging: it applies one change after the other, as SQL would.
 #[derive(Debug, Default, PartialEq)]
-struct Table {
-    rows: BTreeMap<String, Vec<Held>>,
+pub(super) struct Table {
+    pub(super) rows: BTreeMap<String, Vec<Held>>,
     /// By parent, table and key.
     children: BTreeMap<(String, usize, String), Vec<Held>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Held {
-    value: Option<Cell>,
-    sum: i64,
+pub(super) struct Held {
+    pub(super) value: Option<Cell>,
+    pub(super) sum: i64,
     count: i64,
     stamp: Option<(Timestamp, String)>,
 }
@@ -169,10 +169,16 @@ fn interleave(log: &[Recorded], seed: &[u8]) -> Vec<Recorded> {
 }
 
 fn rows(model: &Model, log: &[Recorded], batch_len: usize) -> Table {
+    let log: Vec<_> = log.iter().map(|event| (0, event)).collect();
+    rows_of(model, &log, batch_len)
+}
+
+/// The rows of events of several inputs.
+pub(super) fn rows_of(model: &Model, log: &[(usize, &Recorded)], batch_len: usize) -> Table {
     let mut table = Table::default();
     for part in log.chunks(batch_len) {
         let mut batch = Batch::default();
-        for change in part.iter().flat_map(|event| model.project(event).unwrap()) {
+        for change in part.iter().flat_map(|(input, event)| model.project(*input, event).unwrap()) {
             batch.add(change).unwrap();
         }
         for (key, row) in batch.into_rows() {

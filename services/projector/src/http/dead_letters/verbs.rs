@@ -229,5 +229,5 @@ fn outcome(settled: Result<project::Settled, project::CommandError>) -> ApiResul
 fn decision(letter: &Letter, verdict: Verdict, why: Why) -> (i64, Decision) {
     let short = |words: String| words.chars().take(WORDS_CHARS_MAX).collect();
     let (reason, decided_by) = (short(why.reason), short(why.by));
-    (letter.id, Decision { place: letter.record.place, verdict, reason, decided_by })
+    (letter.id, Decision { place: letter.record.place.clone(), verdict, reason, decided_by })
 }

@@ -97,7 +97,7 @@ impl LetterView {
             model: letter.model.clone(),
             key: String::from_utf8_lossy(&record.key).into_owned(),
             state: if letter.class.is_some() { "refused" } else { "waiting" },
-            token: format!("{}:{}:{}", record.topic, record.place.0, record.place.1),
+            token: format!("{}:{}:{}", record.place.topic, record.place.partition, record.place.offset),
             class: letter.class.clone(),
             error: letter.error.clone(),
             attempts: letter.attempts,

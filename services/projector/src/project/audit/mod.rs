@@ -38,7 +38,6 @@ pub use toucher::Toucher;
 pub struct Auditor {
     parts: Arc<Parts>,
     schemas: SchemaCache,
-    partitions: usize,
     handle: Weak<Handle>,
     turn: Semaphore,
 }
@@ -55,7 +54,7 @@ pub enum Choice {
 /// What came of an audit.
 #[derive(Debug)]
 pub struct Audited {
-    /// How far the table was.
+    /// How far the table was, over all inputs.
     pub next_offsets: Vec<i64>,
     /// Rows that were compared.
     pub rows: usize,
@@ -114,8 +113,8 @@ impl fmt::Debug for Auditor {
 
 impl Auditor {
     /// For the model of a handle.
-    pub fn new(parts: Arc<Parts>, schemas: SchemaCache, partitions: usize, handle: &Arc<Handle>) -> Self {
-        Self { parts, schemas, partitions, handle: Arc::downgrade(handle), turn: Semaphore::new(1) }
+    pub fn new(parts: Arc<Parts>, schemas: SchemaCache, handle: &Arc<Handle>) -> Self {
+        Self { parts, schemas, handle: Arc::downgrade(handle), turn: Semaphore::new(1) }
     }
 
     /// Compares rows with the log at the place where the table is, and replaces those that differ if that is wanted.
@@ -124,16 +123,15 @@ impl Auditor {
     /// As [`AuditError`] says. It costs one pass over the log, two for a sample.
     pub async fn audit(&self, choice: Choice, mend: bool) -> Result<Audited, AuditError> {
         let _turn = self.turn.try_acquire().map_err(|_| AuditError::Busy)?;
-        let Parts { store, name, model, metrics, .. } = &*self.parts;
+        let Parts { store, name, model, metrics, inputs, .. } = &*self.parts;
         let (keys, random) = self.choose(choice).await?;
         let held = store.hold(name, model.shape(), keys, random).await?;
-        let held =
-            held.filter(|held| held.fingerprint == model.fingerprint() && held.next_offsets.len() == self.partitions);
+        let held = held.filter(|held| held.fingerprint == model.fingerprint() && held.inputs == *inputs);
         let held = held.ok_or(CHANGED)?;
         // What is decided after the look at the table is about events that were parked then: they are passed by.
         let verdicts = store.verdicts(name).await?;
         let mut refold = Refold::of(held.rows.iter().map(|(key, _)| key.clone()));
-        let from = vec![0; self.partitions];
+        let from = vec![0; inputs.partitions()];
         let stretch = Stretch { from: &from, to: &held.next_offsets, parked: &held.parked, verdicts: &verdicts };
         pass(&self.parts, &mut self.decoder(), stretch, |_, changes| {
             changes.into_iter().for_each(|change| refold.take(change));
@@ -174,8 +172,13 @@ impl Auditor {
 
     /// Keys to ask for, and how many rows of the table's own choice.
     async fn choose(&self, choice: Choice) -> Result<(Vec<Vec<Cell>>, u32), AuditError> {
-        let Parts { topic, voice, .. } = &*self.parts;
-        let ends = voice.admin.ends(topic).await?;
+        let Parts { inputs, voice, .. } = &*self.parts;
+        let mut ends = Vec::with_capacity(inputs.partitions());
+        for input in inputs.iter() {
+            let mut of_topic = voice.admin.ends(&input.topic).await?;
+            of_topic.sort_by_key(|ends| ends.partition);
+            ends.extend(of_topic);
+        }
         if ends.iter().any(|ends| ends.earliest > 0) {
             return Err(FORGOTTEN);
         }

@@ -8,7 +8,7 @@ use spina_store::dead_letters::Verdicts;
 
 use super::pass::{PassError, changes_of};
 use crate::project::decode::Decoder;
-use crate::project::fill::Parts;
+use crate::project::fill::{Parts, place_of};
 
 /// Tells keys of rows.
 pub struct Toucher {
@@ -25,8 +25,9 @@ impl Toucher {
 
     /// The keys of the rows that an event changes; none if the model does not take it.
     pub async fn keys(&mut self, event: &Fetched) -> Result<Vec<Vec<Cell>>, PassError> {
-        let verdict = self.verdicts.get(&(event.partition, event.offset));
-        let changes = changes_of(&self.parts, &mut self.decoder, event, verdict).await?;
+        let Some(input) = self.parts.inputs.position(&event.topic) else { return Ok(Vec::new()) };
+        let verdict = self.verdicts.get(&place_of(event));
+        let changes = changes_of(&self.parts, &mut self.decoder, input, event, verdict).await?;
         Ok(changes.into_iter().map(|change| change.key).collect())
     }
 }

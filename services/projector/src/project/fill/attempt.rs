@@ -6,21 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spina_core::Position;
-use spina_log::{Fetched, LogError, LogReader, ReaderOptions, Start};
+use spina_log::Fetched;
 use spina_store::StoreError;
 use spina_store::dead_letters::{Refusal, Verdict};
-use spina_store::read_model::{Applied, RowBatch, Slot};
+use spina_store::read_model::{Applied, Lease, RowBatch, Slot};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::errand::Errand;
-use super::parking::{Parking, letter, order_key};
+use super::parking::{Parking, letter, order_key, place_of};
 use super::trouble::{Trouble, lease_lost, told};
 use super::{Ended, Fill, Goal, Parts, Report, with_verdict};
 use crate::project::decode::NotDecoded;
 use crate::project::failure::{Failure, Poison};
 use crate::project::pending::{Gathered, Pending};
+use crate::project::readers::Readers;
 
 /// How often a fill without work asks whether the books still say what it believes: another projector may have taken
 /// over, or the database may have crashed and lost its last transactions, rows and checkpoint together.
@@ -30,8 +31,7 @@ type Writing = Pin<Box<dyn Future<Output = Result<Applied, StoreError>> + Send>>
 
 /// See the [module](self).
 struct Attempt {
-    /// Records that were read and not looked at yet, and the ends that follow them.
-    backlog: (VecDeque<Fetched>, Vec<(i32, i64)>),
+    backlog: Backlog,
     pending: Pending,
     parking: Parking,
     writing: Option<(Writing, Gathered, Instant)>,
@@ -41,6 +41,15 @@ struct Attempt {
     /// Why nothing more is gathered.
     held: Option<Held>,
     reached_end: bool,
+}
+
+/// What was read of one input and not looked at yet.
+#[derive(Default)]
+struct Backlog {
+    input: usize,
+    records: VecDeque<Fetched>,
+    /// Ends that follow the records.
+    ends: Vec<(i32, i64)>,
 }
 
 /// Why nothing more is gathered. What was gathered before is written all the same.
@@ -58,8 +67,8 @@ impl Fill {
         stop: &CancellationToken,
         report: &mut dyn Report,
     ) -> Result<Ended, Trouble> {
-        let mut reader = self.reader()?;
-        let mut attempt = Attempt::new(self.parking().await?, self.lease.next_offsets.clone());
+        let mut readers = Readers::open(&self.parts.log, &self.parts.inputs, &self.lease.next_offsets)?;
+        let mut attempt = Attempt::new(self.parking().await?, &self.lease);
         attempt.tell_parked(report);
         loop {
             if attempt.writing.is_none() {
@@ -74,12 +83,12 @@ impl Fill {
             self.gather(&mut attempt, goal).await?;
             let due = attempt.pending.due(attempt.last_write, self.records_max);
             let idle = attempt.writing.is_none();
-            let reads = attempt.gathers(self.records_max) && attempt.backlog.0.is_empty();
+            let reads = attempt.gathers(self.records_max) && attempt.backlog.records.is_empty();
             tokio::select! {
                 applied = finish(&mut attempt.writing) => self.settle(applied, &mut attempt, report)?,
-                batch = reader.next(), if reads => {
-                    let batch = batch.unwrap_or(Err(LogError::Stopped("log reader")))?;
-                    attempt.backlog = (batch.records.into(), batch.ends);
+                read = readers.next(), if reads => {
+                    let (input, batch) = read?;
+                    attempt.backlog = Backlog { input, records: batch.records.into(), ends: batch.ends };
                 }
                 errand = next_errand(&mut self.errands), if attempt.errand.is_none() => attempt.errand = Some(errand),
                 () = tokio::time::sleep_until(due), if idle && !attempt.pending.is_empty() => {}
@@ -101,7 +110,7 @@ impl Fill {
             if let Some(errand) = attempt.errand.take() {
                 let done = self.run_errand(errand, &mut attempt.parking).await;
                 attempt.tell_parked(report);
-                report.stored(&self.lease.next_offsets);
+                report.stored(&self.lease);
                 attempt.held = None;
                 done?;
             }
@@ -126,29 +135,26 @@ impl Fill {
         if store.lease_holds(name, self.slot, &self.lease).await? { Ok(()) } else { Err(lease_lost()) }
     }
 
-    fn reader(&self) -> Result<LogReader, LogError> {
-        // Offset 0 may have been deleted by retention before the model existed; any other must be there.
-        let start = |next: &i64| if *next == 0 { Start::Earliest } else { Start::At(*next) };
-        let starts = (0..).zip(self.lease.next_offsets.iter().map(start)).collect();
-        LogReader::open(&self.parts.log, &self.parts.topic, starts, ReaderOptions::default())
-    }
-
     /// Takes what was read, as far as the batch has room.
     async fn gather(&mut self, attempt: &mut Attempt, goal: &Goal) -> Result<(), Trouble> {
         let mut taken = 0;
         while attempt.gathers(self.records_max)
-            && let Some(record) = attempt.backlog.0.pop_front()
+            && let Some(record) = attempt.backlog.records.pop_front()
         {
-            if let Some(last) = beyond(goal, record.partition, record.offset) {
-                attempt.pending.end(record.partition, last);
+            // Only partitions that have a number are read.
+            let Some(number) = self.parts.inputs.number(attempt.backlog.input, record.partition) else { continue };
+            if let Some(last) = beyond(goal, number, record.offset) {
+                attempt.pending.end(number, last);
                 continue;
             }
             taken += 1;
-            self.take(record, attempt).await?;
+            self.take(record, number, attempt).await?;
         }
-        if attempt.backlog.0.is_empty() {
-            for (partition, next) in std::mem::take(&mut attempt.backlog.1) {
-                attempt.pending.end(partition, beyond(goal, partition, next).unwrap_or(next));
+        if attempt.backlog.records.is_empty() {
+            for (partition, next) in std::mem::take(&mut attempt.backlog.ends) {
+                if let Some(number) = self.parts.inputs.number(attempt.backlog.input, partition) {
+                    attempt.pending.end(number, beyond(goal, number, next).unwrap_or(next));
+                }
             }
         }
         self.parts.metrics.records.inc_by(taken);
@@ -158,29 +164,34 @@ impl Fill {
         Ok(())
     }
 
-    /// Projects one record, or parks it.
-    async fn take(&mut self, record: Fetched, attempt: &mut Attempt) -> Result<(), Trouble> {
-        let place = (record.partition, record.offset);
+    /// Projects one record of the partition that has this number, or parks it.
+    async fn take(&mut self, record: Fetched, number: usize, attempt: &mut Attempt) -> Result<(), Trouble> {
+        let (input, place) = (attempt.backlog.input, place_of(&record));
         let bytes = record.value.as_ref().map_or(0, bytes::Bytes::len);
         if attempt.parking.holds(&order_key(&record)) {
             // Those that the model does not look at would change nothing later either.
-            if self.decoder.looks_at(&record).await.map_err(|error| Trouble::Passing(error.to_string()))? {
-                attempt.park(record, None);
+            if self.decoder.looks_at(input, &record).await.map_err(|error| Trouble::Passing(error.to_string()))? {
+                attempt.park(record, number, None);
             } else {
-                attempt.pending.pass(place, bytes);
+                attempt.pending.pass(number, place.offset, bytes);
             }
             return Ok(());
         }
         let verdict = attempt.parking.verdicts.get(&place);
         if verdict == Some(&Verdict::LeaveOut) {
-            attempt.pending.pass(place, bytes);
+            attempt.pending.pass(number, place.offset, bytes);
             return Ok(());
         }
         let condemned = self.condemned.take_if(|(condemned, _)| *condemned == place);
-        let poison = match (condemned, self.changes(&with_verdict(&record, verdict)).await) {
+        let poison = match (condemned, self.changes(input, &with_verdict(&record, verdict)).await) {
             (Some((_, refusal)), _) => Poison::Refused(refusal.error),
-            (None, Ok(changes)) => match attempt.pending.add(place, bytes, changes) {
-                Ok(()) => return Ok(()),
+            (None, Ok(projected)) => match attempt.pending.add(number, &place, bytes, projected.changes) {
+                Ok(()) => {
+                    if let Some(time) = projected.happened {
+                        attempt.pending.happened(input, time);
+                    }
+                    return Ok(());
+                }
                 // The batch holds half a change now: it is thrown away, and the event comes again with fewer others.
                 Err(_) if attempt.pending.records() > 1 => {
                     self.records_max = (attempt.pending.records() / 2).max(1);
@@ -194,16 +205,17 @@ impl Fill {
             (None, Err(NotDecoded::Poison(poison))) => poison,
             (None, Err(NotDecoded::Registry(error))) => return Err(Trouble::Passing(error.to_string())),
         };
-        self.refuse(record, poison, attempt);
+        self.refuse(record, number, poison, attempt);
         Ok(())
     }
 
     /// The model cannot take the record: live, it is parked; a rebuild ends here.
-    fn refuse(&self, record: Fetched, poison: Poison, attempt: &mut Attempt) {
+    fn refuse(&self, record: Fetched, number: usize, poison: Poison, attempt: &mut Attempt) {
         let (partition, offset) = (record.partition, record.offset);
         if self.slot == Slot::Live {
-            tracing::warn!(model = %self.parts.name, partition, offset, cause = %poison, "parked an event and its key");
-            return attempt.park(record, Some(poison.refusal()));
+            let (model, topic) = (&self.parts.name, &*record.topic);
+            tracing::warn!(%model, topic, partition, offset, cause = %poison, "parked an event and its key");
+            return attempt.park(record, number, Some(poison.refusal()));
         }
         let position = Position { topic: record.topic.to_string(), partition, offset };
         attempt.held = Some(Held::Failed(Failure::Poison { position, cause: poison }));
@@ -212,9 +224,9 @@ impl Fill {
     fn write(&self, mut gathered: Gathered) -> (Writing, Gathered, Instant) {
         let (parts, slot, lease) = (Arc::clone(&self.parts), self.slot, self.lease.clone());
         let (batch, next) = (std::mem::take(&mut gathered.batch), gathered.next_offsets.clone());
-        let letters = std::mem::take(&mut gathered.letters);
+        let (letters, times) = (std::mem::take(&mut gathered.letters), gathered.event_times.clone());
         let writing = async move {
-            let rows = RowBatch::from(batch).with_letters(letters);
+            let rows = RowBatch::from(batch).with_letters(letters).taken_until(times);
             parts.metrics.rows.inc_by(rows.len() as u64);
             parts.apply(slot, &lease, &next, rows).await
         };
@@ -237,20 +249,21 @@ impl Fill {
         self.parts.metrics.batches.observe(began.elapsed().as_secs_f64());
         self.records_max = (self.records_max * 2).min(self.parts.batch_records_max);
         self.lease.next_offsets = gathered.next_offsets;
+        self.lease.event_times = gathered.event_times;
         attempt.last_write = began;
         attempt.next_check = Instant::now() + CHECK_INTERVAL;
         attempt.reached_end |= gathered.at_end;
         attempt.tell_parked(report);
-        report.stored(&self.lease.next_offsets);
+        report.stored(&self.lease);
         Ok(())
     }
 
     /// The database refuses a value of the batch: the event is found by halves, and is refused when it comes again.
     fn condemn(&mut self, gathered: &Gathered, error: StoreError) -> Trouble {
-        match gathered.only {
+        match &gathered.only {
             Some(place) => {
                 let refusal = Refusal { class: "refused", error: told(&error) };
-                self.condemned = Some((place, refusal));
+                self.condemned = Some((place.clone(), refusal));
             }
             None if gathered.records > 1 => self.records_max = (gathered.records / 2).max(1),
             // No event of it is to blame: the letters themselves are refused.
@@ -261,10 +274,10 @@ impl Fill {
 }
 
 impl Attempt {
-    fn new(parking: Parking, next_offsets: Vec<i64>) -> Self {
+    fn new(parking: Parking, lease: &Lease) -> Self {
         Self {
-            backlog: (VecDeque::new(), Vec::new()),
-            pending: Pending::from(next_offsets),
+            backlog: Backlog::default(),
+            pending: Pending::from(lease.next_offsets.clone(), lease.event_times.clone()),
             parking,
             writing: None,
             errand: None,
@@ -280,12 +293,12 @@ impl Attempt {
         self.held.is_none() && self.errand.is_none() && !self.pending.is_full(records_max)
     }
 
-    fn park(&mut self, record: Fetched, refusal: Option<Refusal>) {
+    fn park(&mut self, record: Fetched, number: usize, refusal: Option<Refusal>) {
         let key = order_key(&record).into_owned();
         match self.parking.admit(&key) {
-            Ok(()) => self.pending.park(letter(&record, key, refusal)),
+            Ok(()) => self.pending.park(number, letter(&record, key, refusal)),
             Err(cause) => {
-                self.backlog.0.push_front(record);
+                self.backlog.records.push_front(record);
                 self.held = Some(Held::Full { cause, told: false });
             }
         }
@@ -306,9 +319,9 @@ impl Attempt {
 }
 
 /// The offset that the goal ends the partition at, if that is not beyond `offset`.
-fn beyond(goal: &Goal, partition: i32, offset: i64) -> Option<i64> {
+fn beyond(goal: &Goal, number: usize, offset: i64) -> Option<i64> {
     let Goal::Offsets(goal) = goal else { return None };
-    usize::try_from(partition).ok().and_then(|index| goal.get(index)).copied().filter(|last| offset >= *last)
+    goal.get(number).copied().filter(|last| offset >= *last)
 }
 
 /// The end of the write that is under way; pending for ever when there is none.

@@ -55,7 +55,8 @@ impl Fill {
         }
         // Only the holder of the lease changes letters: they stay as they are until this is done.
         let now = parts.store.parked_places(&parts.name).await?;
-        let is_before = |place: &&Place| usize::try_from(place.0).is_ok_and(|partition| place.1 < from[partition]);
+        let number = |place: &Place| parts.inputs.number(parts.inputs.position(&place.topic)?, place.partition);
+        let is_before = |place: &&Place| number(place).is_some_and(|number| place.offset < from[number]);
         if now.iter().filter(is_before).count() != parked.len() || !parked.is_subset(&now) {
             return again("parked events were settled");
         }

@@ -23,12 +23,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spina_core::Change;
+use spina_core::{Change, Timestamp};
 use spina_log::{Fetched, LogConfig};
 use spina_rules::projection::Model;
 use spina_runtime::shutdown::sleep;
 use spina_store::dead_letters::{Place, Refusal, Verdict};
-use spina_store::read_model::{Applied, Lease, ModelName, Resumed, RowBatch, Slot};
+use spina_store::read_model::{Applied, Inputs, Lease, ModelName, Resumed, RowBatch, Slot};
 use spina_store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,7 @@ pub use errand::Errand;
 pub use mend::Mend;
 pub use order::{Order, Settled};
 use parking::Parking;
-pub use parking::record_of;
+pub use parking::{place_of, record_of};
 use trouble::Trouble;
 
 /// First and longest pause after a neighbour did not answer.
@@ -63,8 +63,8 @@ pub struct Parts {
     pub log: LogConfig,
     /// What topics are told with.
     pub voice: Voice,
-    /// The events topic.
-    pub topic: String,
+    /// The events topics.
+    pub inputs: Inputs,
     /// Most records of a batch.
     pub batch_records_max: usize,
     /// What is counted.
@@ -118,8 +118,8 @@ pub enum Ended {
 
 /// What a fill tells while it runs.
 pub trait Report: Send {
-    /// A batch was stored and leads to these offsets.
-    fn stored(&mut self, next_offsets: &[i64]);
+    /// A batch was stored and leads to where the lease stands now.
+    fn stored(&mut self, lease: &Lease);
     /// A neighbour does not answer, or a person is needed.
     fn waiting(&mut self, cause: String);
     /// So many keys are parked, with so many letters together.
@@ -180,7 +180,7 @@ impl Fill {
                 pause = (pause * 2).min(PAUSES.1);
                 match self.resume().await {
                     Ok(()) => {
-                        report.stored(&self.lease.next_offsets);
+                        report.stored(&self.lease);
                         break;
                     }
                     Err(Trouble::Final(failure)) => return Err(failure),
@@ -207,13 +207,22 @@ impl Fill {
         Ok(Parking::new(store.parked_keys(name, self.slot).await?, store.verdicts(name).await?))
     }
 
-    /// What a record changes.
-    async fn changes(&mut self, record: &Fetched) -> Result<Vec<Change>, NotDecoded> {
-        match self.decoder.decode(record).await? {
-            Some(event) => self.parts.model.project(&event).map_err(|error| NotDecoded::Poison(Poison::from(error))),
-            None => Ok(Vec::new()),
-        }
+    /// What a record of an input changes.
+    async fn changes(&mut self, input: usize, record: &Fetched) -> Result<Projected, NotDecoded> {
+        let Some(event) = self.decoder.decode(input, record).await? else { return Ok(Projected::default()) };
+        let poison = |error| NotDecoded::Poison(Poison::from(error));
+        let changes = self.parts.model.project(input, &event).map_err(poison)?;
+        Ok(Projected { changes, happened: Some(event.headers.time) })
     }
+}
+
+/// What became of a record.
+#[derive(Default)]
+struct Projected {
+    /// What it changes.
+    changes: Vec<Change>,
+    /// When it happened; `None` if the model does not look at it.
+    happened: Option<Timestamp>,
 }
 
 /// The record as it is to be read.

@@ -1,6 +1,6 @@
 //! What a person asks to be done with dead letters, carried out between two batches.
 //!
-//! The letters of a key are tried in the order of the log. The first that is refused again stays, and those behind it too.
+//! The letters of a key are tried in the order in which they came, for those of one topic that of the log. The first that is refused again stays, and those behind it too.
 
 use std::collections::HashSet;
 
@@ -178,8 +178,10 @@ impl Fill {
         if verdict == Some(&Verdict::LeaveOut) {
             return Ok(Ok(Vec::new()));
         }
-        match self.changes(&with_verdict(&record_of(letter), verdict)).await {
-            Ok(changes) => Ok(Ok(changes)),
+        // The table is filled by the definition of now, so its letters are of the inputs of now.
+        let Some(input) = self.parts.inputs.position(&letter.record.place.topic) else { return Ok(Ok(Vec::new())) };
+        match self.changes(input, &with_verdict(&record_of(letter), verdict)).await {
+            Ok(projected) => Ok(Ok(projected.changes)),
             Err(NotDecoded::Poison(poison)) => Ok(Err(poison)),
             Err(NotDecoded::Registry(error)) => Err(Trouble::Passing(error.to_string())),
         }

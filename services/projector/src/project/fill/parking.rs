@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use spina_codec::Headers;
 use spina_codec::headers::{CE_CORRELATION_ID, CE_ID, CE_TYPE, TRACEPARENT};
 use spina_core::StreamKey;
 use spina_log::Fetched;
-use spina_store::dead_letters::{Letter, NewLetter, ParkedRecord, Refusal, Verdicts};
+use spina_store::dead_letters::{Letter, NewLetter, ParkedRecord, Place, Refusal, Verdicts};
 
 /// Most keys of a model that may be parked.
 const KEYS_MAX: usize = 100_000;
@@ -69,13 +70,17 @@ pub fn order_key(record: &Fetched) -> Cow<'_, [u8]> {
     Cow::Owned(StreamKey::of(&String::from_utf8_lossy(key)).0.to_be_bytes().to_vec())
 }
 
+/// Where a record stands.
+pub fn place_of(record: &Fetched) -> Place {
+    Place { topic: Arc::clone(&record.topic), partition: record.partition, offset: record.offset }
+}
+
 /// A letter for a record.
 pub fn letter(record: &Fetched, key: Vec<u8>, refusal: Option<Refusal>) -> NewLetter {
     let said = [CE_TYPE, CE_ID, CE_CORRELATION_ID, TRACEPARENT];
     let record = ParkedRecord {
         key,
-        topic: record.topic.to_string(),
-        place: (record.partition, record.offset),
+        place: place_of(record),
         timestamp_ms: record.timestamp_ms,
         record_key: record.key.as_deref().map(<[u8]>::to_vec),
         value: record.value.as_deref().map(<[u8]>::to_vec),
@@ -89,9 +94,9 @@ pub fn letter(record: &Fetched, key: Vec<u8>, refusal: Option<Refusal>) -> NewLe
 pub fn record_of(letter: &Letter) -> Fetched {
     let record = &letter.record;
     Fetched {
-        topic: record.topic.as_str().into(),
-        partition: record.place.0,
-        offset: record.place.1,
+        topic: Arc::clone(&record.place.topic),
+        partition: record.place.partition,
+        offset: record.place.offset,
         timestamp_ms: record.timestamp_ms,
         key: record.record_key.clone().map(Into::into),
         value: record.value.clone().map(Into::into),

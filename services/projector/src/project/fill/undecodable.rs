@@ -4,11 +4,13 @@
 //! The copy is committed before the checkpoint passes the record. A crash in between writes it once more, with the same
 //! `spina-dlq-id`; so does every other model that cannot decode the record.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use spina_codec::Headers;
 use spina_codec::dead_letter::{Unhandled, headers_of};
 use spina_log::{NewRecord, Window, names};
-use spina_store::dead_letters::{LetterChanges, ParkedRecord, Refusal};
+use spina_store::dead_letters::{LetterChanges, ParkedRecord, Place, Refusal};
 use spina_store::read_model::ModelName;
 
 use super::Parts;
@@ -32,10 +34,13 @@ impl Parts {
         if records.is_empty() {
             return Ok(());
         }
-        let (topic, Self { voice, name, .. }) = (names::dlq(&self.topic), self);
-        if voice.admin.describe(&topic).await?.is_none() {
-            let missing = format!("topic `{topic}` for what cannot be decoded is missing: run `spina topology apply`");
-            return Err(Trouble::Passing(missing));
+        let Self { voice, name, .. } = self;
+        for topic in records.iter().map(|record| &record.topic).collect::<BTreeSet<_>>() {
+            if voice.admin.describe(topic).await?.is_none() {
+                let missing =
+                    format!("topic `{topic}` for what cannot be decoded is missing: run `spina topology apply`");
+                return Err(Trouble::Passing(missing));
+            }
         }
         let lane = voice.lanes.open(&names::dead_letter_transactional_id(&name.context, &name.model)).await?;
         let written = async {
@@ -53,9 +58,9 @@ pub(super) fn dead_letter(model: &ModelName, record: &ParkedRecord, refusal: &Re
     }
     // What cannot be read as headers has none.
     let headers = Headers::from_bytes(&record.headers).unwrap_or_default();
-    let (partition, offset) = record.place;
+    let Place { topic, partition, offset } = &record.place;
     let headers = headers_of(&Unhandled {
-        place: (&record.topic, partition, offset),
+        place: (topic, *partition, *offset),
         timestamp_ms: record.timestamp_ms,
         headers: &headers,
         class: refusal.class,
@@ -63,9 +68,9 @@ pub(super) fn dead_letter(model: &ModelName, record: &ParkedRecord, refusal: &Re
         reader: &model.to_string(),
     });
     Some(NewRecord {
-        topic: names::dlq(&record.topic).into(),
+        topic: names::dlq(topic).into(),
         // Both topics have as many.
-        partition,
+        partition: *partition,
         key: Bytes::from(record.record_key.clone().unwrap_or_default()),
         value: record.value.clone().map(Bytes::from),
         headers,
@@ -84,8 +89,7 @@ mod tests {
         let model = ModelName { context: "flights".parse().unwrap(), model: "aircraft".to_owned() };
         let record = ParkedRecord {
             key: Vec::new(),
-            topic: "flights.events.v1".to_owned(),
-            place: (2, 7),
+            place: Place { topic: "flights.events.v1".into(), partition: 2, offset: 7 },
             timestamp_ms: 1,
             record_key: None,
             value: Some(b"junk".to_vec()),

@@ -64,8 +64,8 @@ impl ModelTask {
         if self.handle.status().state == State::Paused {
             return Err(conflict("the model is paused: resume it first"));
         }
-        let Parts { store, name, model, .. } = &*self.neighbours.parts;
-        let begun = store.begin_rebuild(name, model.shape(), model.fingerprint(), self.neighbours.partitions).await;
+        let Parts { store, name, model, inputs, .. } = &*self.neighbours.parts;
+        let begun = store.begin_rebuild(name, model.shape(), model.fingerprint(), inputs).await;
         let lease = begun.map_err(unavailable)?;
         tracing::info!(model = %name, "rebuild begins");
         self.run_rebuild(lease);

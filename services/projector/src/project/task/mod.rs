@@ -19,7 +19,7 @@ use super::failure::Failure;
 use super::fill::{Ended, Errand, Fill, Goal, Parts, Report};
 use super::handle::{Handle, Request};
 use super::report::LiveReport;
-use super::status::State;
+use super::status::{Progress, State};
 use super::topic::Teller;
 
 /// Pause before the database is asked again.
@@ -29,8 +29,6 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub struct Neighbours {
     /// What its fills work with.
     pub parts: Arc<Parts>,
-    /// Number of partitions of the events topic.
-    pub partitions: usize,
     /// Schemas by id.
     pub schemas: SchemaCache,
     /// As many turns as rebuilds may run at a time in this process.
@@ -131,7 +129,7 @@ impl ModelTask {
 
     async fn take_rebuild(&mut self, row: &ModelRow) -> Result<(), StoreError> {
         let parts = Arc::clone(&self.neighbours.parts);
-        if row.fingerprint != parts.model.fingerprint() || row.next_offsets.len() != self.neighbours.partitions {
+        if row.fingerprint != parts.model.fingerprint() || row.inputs != parts.inputs {
             // It would give a table of a definition that is not there any more.
             return parts.store.drop_table(&parts.name, Slot::Rebuild).await;
         }
@@ -147,7 +145,7 @@ impl ModelTask {
         match self.take(Slot::Live).await? {
             Taking::Taken(lease) => {
                 self.handle.set_shape(self.neighbours.parts.model.shape().clone());
-                self.handle.set_progress(&lease.next_offsets);
+                self.handle.set_progress((&lease).into());
                 if paused {
                     self.handle.set_state(State::Paused);
                 } else {
@@ -157,14 +155,13 @@ impl ModelTask {
             Taking::DefinitionChanged { shape, next_offsets } => {
                 let cause = "the definition has changed since the table was filled: rebuild the model";
                 self.handle.set_shape(shape);
-                self.handle.set_progress(&next_offsets);
+                self.handle.set_progress(Progress { next_offsets, event_times: Vec::new() });
                 tracing::warn!(model = %self.handle.name, cause, "rebuild needed");
                 self.handle.set_state(State::RebuildNeeded(cause.to_owned()));
             }
             Taking::PartitionsChanged { stored } => {
-                let now = self.neighbours.partitions;
-                let cause =
-                    format!("the checkpoint is for {stored} partitions, the topic has {now}: rebuild the model");
+                let now = self.neighbours.parts.inputs.partitions();
+                let cause = format!("the checkpoint is for {stored} partitions, there are {now}: rebuild the model");
                 self.handle.set_state(State::RebuildNeeded(cause));
             }
         }
@@ -172,8 +169,8 @@ impl ModelTask {
     }
 
     async fn take(&mut self, slot: Slot) -> Result<Taking, StoreError> {
-        let Parts { store, name, model, .. } = &*self.neighbours.parts;
-        store.take_model(name, slot, model.shape(), model.fingerprint(), self.neighbours.partitions).await
+        let Parts { store, name, model, inputs, .. } = &*self.neighbours.parts;
+        store.take_model(name, slot, model.shape(), model.fingerprint(), inputs).await
     }
 
     async fn run_live(&mut self, lease: Lease) -> Result<(), StoreError> {

@@ -104,7 +104,7 @@ impl ModelTask {
         let stopping = self.neighbours.stopping.clone();
         match live.run(&goal, &stopping, &mut Silent).await {
             Ok(Ended::Stopped) => return Ok(Ended::Stopped),
-            Ok(Ended::Reached) => self.handle.set_progress(&live.lease().next_offsets),
+            Ok(Ended::Reached) => self.handle.set_progress(live.lease().into()),
             // The live table has its own trouble; that is no reason to keep the rebuilt one back.
             Err(failure) => {
                 tracing::warn!(model = %self.handle.name, cause = %failure, "switching without a comparison");
@@ -169,7 +169,7 @@ impl ModelTask {
     async fn switched(&mut self, lease: Lease) {
         tracing::info!(model = %self.handle.name, "rebuilt table is live");
         self.handle.set_shape(self.neighbours.parts.model.shape().clone());
-        self.handle.set_progress(&lease.next_offsets);
+        self.handle.set_progress((&lease).into());
         self.handle.set_rebuild_state(RebuildState::Done);
         if let Err(error) = self.run_live(lease).await {
             tracing::warn!(model = %self.handle.name, %error, "taking the table over once more");
